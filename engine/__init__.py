@@ -1,0 +1,1 @@
+"""The trading engine: messages, stages, and the processes that host them."""

@@ -1,0 +1,71 @@
+"""Every limit of the engine, why it has its value, and how the limits depend on each other."""
+
+from typing import Final
+
+INSTRUMENTS_MAX: Final = 512
+"""Books of one venue. A book costs 100 KiB of address space, and memory only where it is used."""
+
+ACCOUNTS_MAX: Final = 4096
+"""Account numbers are 0..ACCOUNTS_MAX-1: a direct index, no hash in the risk check."""
+
+ASSETS_MAX: Final = 64
+"""Assets that balances are kept in; ACCOUNTS_MAX * ASSETS_MAX balances of 16 bytes are 4 MiB."""
+
+SOURCES_MAX: Final = 15
+"""Order rings that ingest merges: gateways and internal sources."""
+
+ORDERS_MAX: Final = 1 << 20
+"""Resting orders in one venue. 64 bytes each, touched as they are used."""
+
+ORDER_MAP_SLOTS: Final = 1 << 20
+"""Entries of the order id map; ids are dense, so collisions need ids this far apart."""
+
+CLIENT_ORDER_IDS_MAX: Final = 1 << 20
+"""Client order ids that are remembered, newest first; older ones may be used again."""
+
+CLIENT_ORDER_ID_CHARS_MAX: Final = 36
+"""A UUID with hyphens; FIX engines and exchanges use no more."""
+
+CLIENT_ORDER_ID_BYTES: Final = 40
+"""The field in records: whole words."""
+
+CHUNK_TICKS: Final = 64
+"""Price levels of one chunk: one bitmap word."""
+
+CHUNKS_MAX: Final = 1 << 15
+"""Price chunks of all books together, 2 KiB each."""
+
+CHUNKS_PER_SIDE_MAX: Final = 4096
+"""Chunks of one side of one book: bounds the cost of inserting a far-away price (32 KiB moved)."""
+
+FILLS_PER_STEP_MAX: Final = 256
+"""Fills of one slice of a sweep: bounds the work of one step; the sweep goes on in the next."""
+
+EVENTS_PER_SLICE_MAX: Final = FILLS_PER_STEP_MAX + 4
+"""Event slots that one slice may need: its fills, an acceptance before, a remainder after."""
+
+BATCH_MAX: Final = 256
+"""Messages that a stage takes from its ring in one step."""
+
+RING_SLOTS: Final = 1 << 14
+"""Slots of the rings of the engine: bursts of a gateway that polls once in a few milliseconds."""
+
+EVENT_RING_SLOTS: Final = 1 << 16
+"""Events outnumber commands, and the gateway reads them from Python."""
+
+PRICE_TICKS_MAX: Final = 1 << 60
+"""Prices are -PRICE_TICKS_MAX..PRICE_TICKS_MAX: key arithmetic cannot overflow int64."""
+
+QTY_LOTS_MAX: Final = 1 << 53
+"""Largest order quantity: exact in JSON numbers, and ORDERS_MAX of them fit one level's total."""
+
+BALANCE_MAX: Final = 1 << 62
+"""Largest balance in units of its asset; sums of two do not overflow."""
+
+assert CLIENT_ORDER_ID_CHARS_MAX <= CLIENT_ORDER_ID_BYTES
+assert CLIENT_ORDER_ID_BYTES % 8 == 0
+assert EVENTS_PER_SLICE_MAX * 4 <= EVENT_RING_SLOTS, "a slice fits the event ring several times"
+assert BATCH_MAX * 4 <= RING_SLOTS, "a batch fits every ring several times"
+assert ORDERS_MAX & (ORDERS_MAX - 1) == 0
+assert ORDER_MAP_SLOTS & (ORDER_MAP_SLOTS - 1) == 0
+assert PRICE_TICKS_MAX // CHUNK_TICKS < 1 << 62

@@ -1,0 +1,1 @@
+"""The one network-facing process: HTTP and WebSocket in front of the rings."""

@@ -1,0 +1,273 @@
+"""Rings: one producer, up to eight gating readers, any number of lossy observers.
+
+A ring lives in shared memory and survives the death of everyone who uses it. The producer alone
+writes `producer`; each reader alone writes its own cursor. Positions are free-running 64-bit
+counts of slots; the slot of a position is `position & (slot_count - 1)`. The first word of every
+slot is its sequence number, position + 1, so sequences are dense and start at 1.
+
+    producer  position ─────────────► published      readers  position ──► consumed
+              intent   ─────────────► may be overwritten from here on (for observers)
+
+Two ways to publish, chosen when the ring is made and invisible to its users:
+`BY_INDEX` publishes a batch with one store of the position: highest throughput;
+`BY_SLOT` publishes each slot with a store of its sequence word: the reader finds payload and
+publication in one cache line: lowest latency. A ring with one reader is the classic SPSC queue.
+
+Crash rules: payload first, then the publishing store; effect first, then `consume`. A process
+that dies in between is re-attached at its last published or consumed position: a producer
+writes the lost slots again, a reader sees the same messages again and skips by sequence.
+"""
+
+from typing import Final
+
+from ipc.intrinsics import load_acquire, store_release
+from ipc.jit import inlined, kernel
+from ipc.record import CACHE_LINE_BYTES, LINE_PAIR_BYTES, Array, Record, Ref, i64, length, shared
+
+READERS_MAX: Final = 8
+"""Gating readers of one ring: the producer looks at all of them when its gate is used up."""
+
+BY_INDEX: Final = 0
+BY_SLOT: Final = 1
+
+RINGS_POLLED_MAX: Final = 16
+"""Rings that one consumer can poll as a group: one per gateway plus internal sources."""
+
+
+class Producer(Record, align=LINE_PAIR_BYTES):
+    """The producer's own lines."""
+
+    position: shared
+    "Slots published so far; also the position of the next slot to write."
+    intent: shared
+    "Slots before intent - slot_count may be torn; only observers need it."
+    gate: i64
+    "Private: the producer may write positions below this without looking at the readers."
+
+
+class Cursor(Record, align=LINE_PAIR_BYTES):
+    """One reader's own lines."""
+
+    position: shared
+    "Slots consumed so far."
+    active: shared
+    "1 while this reader holds the producer back."
+    seen: i64
+    "Private: positions below this are known to be published."
+
+
+class Ring(Record, align=LINE_PAIR_BYTES):
+    """Header of a ring; its slots follow directly."""
+
+    slot_count: i64
+    "Power of two."
+    slot_bytes: i64
+    "Multiple of a cache line."
+    mask: i64
+    "slot_count - 1."
+    mode: i64
+    "BY_INDEX or BY_SLOT."
+    producer: Producer
+    readers: Array[Cursor] = length(READERS_MAX)
+
+
+def ring_bytes(slot_count: int, slot_bytes: int) -> int:
+    """Memory a ring needs. ValueError when the shape is not allowed."""
+    if slot_count < 2 or slot_count & (slot_count - 1):
+        raise ValueError(f"slot_count must be a power of two >= 2, not {slot_count}")
+    if slot_bytes < CACHE_LINE_BYTES or slot_bytes % CACHE_LINE_BYTES:
+        raise ValueError(f"slot_bytes must be a multiple of {CACHE_LINE_BYTES}, not {slot_bytes}")
+    return Ring.size + slot_count * slot_bytes
+
+
+def create_ring(address: int, slot_count: int, slot_bytes: int, mode: int, readers: int) -> Ring:
+    """Lay an empty ring over zeroed memory with the first `readers` cursors gating."""
+    ring_bytes(slot_count, slot_bytes)
+    if mode not in (BY_INDEX, BY_SLOT):
+        raise ValueError(f"mode must be BY_INDEX or BY_SLOT, not {mode}")
+    if not 0 <= readers <= READERS_MAX:
+        raise ValueError(f"a ring has 0..{READERS_MAX} gating readers, not {readers}")
+    ring = Ring(address)
+    ring.slot_count, ring.slot_bytes = slot_count, slot_bytes
+    ring.mask, ring.mode = slot_count - 1, mode
+    for index in range(readers):
+        ring.readers[index].active = 1
+    return ring
+
+
+@inlined
+def slot(ring: Ring, position: int) -> int:
+    """Address of the slot of `position`."""
+    return ring.address + Ring.size + (position & ring.mask) * ring.slot_bytes
+
+
+# --- producer --------------------------------------------------------------------------------
+
+
+@kernel
+def move_gate(ring: Ring) -> int:
+    """Look at all gating readers; returns the new gate."""
+    slowest = ring.producer.position
+    for index in range(READERS_MAX):
+        cursor = ring.readers[index]
+        if cursor.active != 0 and cursor.position < slowest:
+            slowest = cursor.position
+    ring.producer.gate = slowest + ring.slot_count
+    return ring.producer.gate
+
+
+@inlined
+def claim(ring: Ring, wanted: int) -> int:
+    """How many slots, at most `wanted`, the producer may write from its position on."""
+    position = ring.producer.position
+    free = ring.producer.gate - position
+    if free < wanted:
+        free = move_gate(ring) - position
+    granted = min(free, wanted)
+    ring.producer.intent = position + granted
+    return granted
+
+
+@inlined
+def publish(ring: Ring, count: int) -> None:
+    """Number the next `count` slots, whose payload is written, and make them visible."""
+    position = ring.producer.position
+    assert position + count <= ring.producer.gate, "publish: not claimed"
+    if ring.mode == BY_SLOT:
+        for index in range(count):
+            store_release(slot(ring, position + index), position + index + 1)
+    else:
+        for index in range(count):
+            Numbered(slot(ring, position + index)).sequence = position + index + 1
+    ring.producer.position = position + count
+
+
+class Numbered(Record):
+    """What every slot begins with."""
+
+    sequence: i64
+    "Position + 1."
+
+
+# --- gating readers --------------------------------------------------------------------------
+
+
+@inlined
+def ready(ring: Ring, cursor: Cursor, wanted: int) -> int:
+    """How many slots, at most `wanted`, can be read from the cursor's position on."""
+    position = cursor.position
+    if ring.mode == BY_SLOT:
+        count = 0
+        while count < wanted and load_acquire(slot(ring, position + count)) == position + count + 1:
+            count += 1
+        return count
+    if cursor.seen - position < wanted:
+        cursor.seen = ring.producer.position
+    return min(cursor.seen - position, wanted)
+
+
+@inlined
+def consume(cursor: Cursor, count: int) -> None:
+    """Give back `count` slots, whose effects are in place, to the producer."""
+    cursor.position = cursor.position + count
+
+
+@kernel
+def join(ring: Ring, index: int) -> int:
+    """Make reader `index` gating from the next published slot on; returns that position.
+
+    For a reader that comes late. The producer may have passed the position before it saw the
+    reader, so the reader must check the sequence of what it reads first (`ready` shows only
+    published slots, `sequence != position + 1` tells that it was lapped and must join again).
+    """
+    cursor = ring.readers[index]
+    cursor.position = ring.producer.position
+    cursor.seen = cursor.position
+    cursor.active = 1
+    return cursor.position
+
+
+@kernel
+def leave(ring: Ring, index: int) -> None:
+    """Stop reader `index` from holding the producer back (it is dead, or done)."""
+    ring.readers[index].active = 0
+
+
+# --- lossy observers -------------------------------------------------------------------------
+
+
+class Observer(Record):
+    """A reader that never holds the producer back; lives in the reader's own memory."""
+
+    position: i64
+    "The next position to read."
+    laps: i64
+    "How often the producer overtook this reader."
+    lost: i64
+    "Slots that were overwritten before they were read."
+
+
+@kernel
+def observe(ring: Ring, observer: Observer, target: int, wanted: int) -> int:
+    """Copy up to `wanted` whole slots to `target`; returns how many are intact.
+
+    When the producer has overtaken the observer, counts the lap and goes on half a ring behind
+    the producer, so that the next copy is not torn at once.
+    """
+    words = ring.slot_bytes >> 3
+    count = 0
+    while count < wanted:
+        position = observer.position
+        if position >= ring.producer.position:
+            break
+        source, copy = slot(ring, position), target + count * ring.slot_bytes
+        for word in range(words):
+            Numbered(copy + word * 8).sequence = load_acquire(source + word * 8)
+        if ring.producer.intent - position > ring.slot_count:
+            resumed = ring.producer.position - (ring.slot_count >> 1)
+            observer.laps += 1
+            observer.lost += resumed - position
+            observer.position = resumed
+            continue
+        assert Numbered(copy).sequence == position + 1, "observe: slot carries another sequence"
+        observer.position = position + 1
+        count += 1
+    return count
+
+
+# --- several rings polled as one -------------------------------------------------------------
+
+
+class Source(Record):
+    """One ring of a group and the cursor with which the group's owner reads it."""
+
+    ring: Ref[Ring]
+    cursor: Ref[Cursor]
+
+
+class RingGroup(Record):
+    """Rings that one consumer polls in turn; lives in the consumer's own memory.
+
+    Several producers never share a ring: a producer killed between claim and publish would stop
+    all others for good.
+    """
+
+    count: i64
+    "Rings in use."
+    turn: i64
+    "The ring that is looked at first next time."
+    sources: Array[Source] = length(RINGS_POLLED_MAX)
+
+
+@inlined
+def next_source(group: RingGroup) -> int:
+    """Index of the next ring that has something to read, in turn, or -1 when all are empty."""
+    for step in range(group.count):
+        index = group.turn + step
+        if index >= group.count:
+            index -= group.count
+        source = group.sources[index]
+        if ready(source.ring, source.cursor, 1) > 0:
+            group.turn = 0 if index + 1 == group.count else index + 1
+            return index
+    return -1

@@ -1,0 +1,1 @@
+"""The command line: run, watch, replay and measure a venue."""
