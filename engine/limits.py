@@ -57,7 +57,10 @@ PRICE_TICKS_MAX: Final = 1 << 60
 """Prices are -PRICE_TICKS_MAX..PRICE_TICKS_MAX: key arithmetic cannot overflow int64."""
 
 QTY_LOTS_MAX: Final = 1 << 53
-"""Largest order quantity: exact in JSON numbers, and ORDERS_MAX of them fit one level's total."""
+"""Largest order quantity: exact in JSON numbers."""
+
+LEVEL_LOTS_MAX: Final = 1 << 62
+"""Largest total of one price level; an order that would exceed it cannot rest."""
 
 BALANCE_MAX: Final = 1 << 62
 """Largest balance in units of its asset; sums of two do not overflow."""
@@ -68,4 +71,5 @@ assert EVENTS_PER_SLICE_MAX * 4 <= EVENT_RING_SLOTS, "a slice fits the event rin
 assert BATCH_MAX * 4 <= RING_SLOTS, "a batch fits every ring several times"
 assert ORDERS_MAX & (ORDERS_MAX - 1) == 0
 assert ORDER_MAP_SLOTS & (ORDER_MAP_SLOTS - 1) == 0
+assert LEVEL_LOTS_MAX + QTY_LOTS_MAX < 1 << 63
 assert PRICE_TICKS_MAX // CHUNK_TICKS < 1 << 62

@@ -10,7 +10,7 @@ Every command is answered by at least one event. The last event of a command car
 a reader that applies events up to there sees the book between two commands.
 """
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Final
 
 from engine.limits import CLIENT_ORDER_ID_BYTES
@@ -49,7 +49,7 @@ class TimeInForce(IntEnum):
     FOK = 3
 
 
-class CommandFlag(IntFlag):
+class CommandFlag(IntEnum):
     """Modifiers of a command."""
 
     POST_ONLY = 1
@@ -81,7 +81,7 @@ class EventKind(IntEnum):
     "An amendment was refused (ChangeEvent)."
 
 
-class EventFlag(IntFlag):
+class EventFlag(IntEnum):
     """Bits of an event's `flags`."""
 
     LAST = 1

@@ -93,9 +93,9 @@ def tsc_is_invariant() -> bool:
 
 def calibrate(clock: Clock, base_ns: int = CALIBRATION_NS) -> None:
     """Set `clock` up for this machine; takes `base_ns` where the TSC is used."""
-    clock.anchor_unix_ns = time.time_ns()
     if INTERPRETED or not tsc_is_invariant():
         clock.source, clock.multiplier = MONOTONIC, 1 << _SHIFT
+        clock.anchor_unix_ns = time.time_ns()
         clock.anchor_ticks = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
         return
     first: Clock = Clock.allocate()
@@ -103,6 +103,8 @@ def calibrate(clock: Clock, base_ns: int = CALIBRATION_NS) -> None:
     time.sleep(base_ns / 1e9)
     last: Clock = Clock.allocate()
     _bracket(_BRACKETS, last)
+    since_bracket = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW) - last.manual_ticks
+    clock.anchor_unix_ns = time.time_ns() - since_bracket
     elapsed_ticks = last.anchor_ticks - first.anchor_ticks
     clock.source = TSC
     clock.multiplier = ((last.manual_ticks - first.manual_ticks) << _SHIFT) // elapsed_ticks

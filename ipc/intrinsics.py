@@ -109,6 +109,11 @@ def fence() -> None:
     """Full fence: earlier stores are visible before later loads are made (the one x86 gap)."""
 
 
+@_llvm(lambda b, a: b.fence("release"))
+def store_fence() -> None:
+    """Earlier stores are visible before later ones; on x86 this only binds the compiler."""
+
+
 # --- hints and clock -------------------------------------------------------------------------
 
 

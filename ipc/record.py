@@ -29,7 +29,6 @@ from typing import (
     Final,
     Generic,
     TypeVar,
-    dataclass_transform,
     get_args,
     get_origin,
     get_type_hints,
@@ -250,7 +249,11 @@ def _element(hint: Any, where: str) -> tuple[Scalar | None, "type[Record] | None
 
 def _field(name: str, hint: Any, default: Any, start: int, where: str) -> tuple[Field, int]:
     """Lay out one field from `start`; returns it and its alignment."""
-    count = default.count if isinstance(default, Length) else 0
+    if default is not None and not isinstance(default, Length):
+        raise LayoutError(f"{where}: fields have no default value, memory begins as zeros")
+    count = default.count if default is not None else 0
+    if default is not None and count < 1:
+        raise LayoutError(f"{where}: length({count}) is not positive")
     if hint is Text:
         if count == 0 or count % 8:
             raise LayoutError(f"{where}: a text needs length(n) with n a multiple of 8")
@@ -275,7 +278,6 @@ def _field(name: str, hint: Any, default: Any, start: int, where: str) -> tuple[
     return Field(name, offset, size, stride, count, scalar, record, pointer), align
 
 
-@dataclass_transform(field_specifiers=(length,))
 class RecordMeta(type):
     """Lays a record out when its class is made."""
 
@@ -292,18 +294,21 @@ class RecordMeta(type):
         align: int = 0,
     ) -> "RecordMeta":
         """Make the class; fields become checked accessors."""
-        annotated = namespace.get("__annotations__", {})
-        defaults = {key: namespace.pop(key) for key in list(annotated) if key in namespace}
+        if align & (align - 1) or align < 0:
+            raise LayoutError(f"{name}: align must be a power of two, not {align}")
         namespace.setdefault("__slots__", ())
         cls = super().__new__(mcs, name, bases, namespace)
+        annotated = inspect.get_annotations(cls)
+        defaults = {key: namespace[key] for key in annotated if key in namespace}
         fields: dict[str, Field] = {}
         end, widest = 0, max(align, 1)
-        for base in bases:
-            if isinstance(base, RecordMeta):
-                fields |= base.fields
-                end = base.end
-                widest = max(widest, base.align)
-        is_root = not any(isinstance(base, RecordMeta) for base in bases)
+        parents = [base for base in bases if isinstance(base, RecordMeta)]
+        if len(parents) > 1:
+            raise LayoutError(f"{name}: a record extends one record, their fields would overlap")
+        for parent in parents:
+            fields |= parent.fields
+            end, widest = parent.end, max(widest, parent.align)
+        is_root = not parents
         hints = {} if is_root else get_type_hints(cls, include_extras=True)
         for key in () if is_root else annotated:
             where = f"{name}.{key}"
@@ -380,7 +385,7 @@ class Codec:
         parts.append(f"{record.size - position}x" if record.size > position else "")
         self.struct = struct.Struct("".join(parts))
         assert self.struct.size == record.size, "codec and layout disagree"
-        self.values: Any = namedtuple(record.__name__ + "Values", list(record.fields))  # noqa: PYI024
+        self.values: Any = namedtuple(record.__name__ + "Values", list(record.fields))
         self._blank = {
             name: b"" if field.text else 0 for name, field in record.fields.items()
         }

@@ -13,14 +13,15 @@ Two ways to publish, chosen when the ring is made and invisible to its users:
 `BY_SLOT` publishes each slot with a store of its sequence word: the reader finds payload and
 publication in one cache line: lowest latency. A ring with one reader is the classic SPSC queue.
 
-Crash rules: payload first, then the publishing store; effect first, then `consume`. A process
-that dies in between is re-attached at its last published or consumed position: a producer
-writes the lost slots again, a reader sees the same messages again and skips by sequence.
+Crash rules: payload first, then the publishing store; effect first, then `consume`. Whoever
+takes over goes on where the dead process was: a producer calls `resume` and writes the slots
+again that nobody has seen, a reader sees the messages again that were not consumed and skips by
+sequence. The sequence word of a slot belongs to `publish`: who fills a slot leaves it alone.
 """
 
 from typing import Final
 
-from ipc.intrinsics import load_acquire, store_release
+from ipc.intrinsics import fence, load_acquire, store_fence, store_release
 from ipc.jit import inlined, kernel
 from ipc.record import CACHE_LINE_BYTES, LINE_PAIR_BYTES, Array, Record, Ref, i64, length, shared
 
@@ -105,8 +106,27 @@ def slot(ring: Ring, position: int) -> int:
 
 
 @kernel
+def resume(ring: Ring) -> int:
+    """Take over from a producer that died; returns the position of the next slot to write.
+
+    Published BY_SLOT, a slot can be seen before `position` says so: it must not be written again.
+    """
+    position = ring.producer.position
+    if ring.mode == BY_SLOT:
+        while load_acquire(slot(ring, position)) == position + 1:
+            position += 1
+        ring.producer.position = position
+    return position
+
+
+@kernel
 def move_gate(ring: Ring) -> int:
-    """Look at all gating readers; returns the new gate."""
+    """Look at all gating readers; returns the new gate.
+
+    The fence pairs with the one in `join`: either this sees the new reader, or the new reader
+    sees all that was published before and begins behind it.
+    """
+    fence()
     slowest = ring.producer.position
     for index in range(READERS_MAX):
         cursor = ring.readers[index]
@@ -123,8 +143,10 @@ def claim(ring: Ring, wanted: int) -> int:
     free = ring.producer.gate - position
     if free < wanted:
         free = move_gate(ring) - position
-    granted = min(free, wanted)
-    ring.producer.intent = position + granted
+    granted = max(min(free, wanted), 0)
+    if position + granted > ring.producer.intent:  # never back: slots may be half written
+        ring.producer.intent = position + granted
+        store_fence()
     return granted
 
 
@@ -176,15 +198,16 @@ def consume(cursor: Cursor, count: int) -> None:
 def join(ring: Ring, index: int) -> int:
     """Make reader `index` gating from the next published slot on; returns that position.
 
-    For a reader that comes late. The producer may have passed the position before it saw the
-    reader, so the reader must check the sequence of what it reads first (`ready` shows only
-    published slots, `sequence != position + 1` tells that it was lapped and must join again).
+    For a reader that comes late, while the producer runs. The first position holds the producer
+    back at once; the second, read after the fence, is one that no gate granted before can pass.
     """
     cursor = ring.readers[index]
     cursor.position = ring.producer.position
-    cursor.seen = cursor.position
     cursor.active = 1
-    return cursor.position
+    fence()
+    position = ring.producer.position
+    cursor.position, cursor.seen = position, position
+    return position
 
 
 @kernel
@@ -212,7 +235,7 @@ def observe(ring: Ring, observer: Observer, target: int, wanted: int) -> int:
     """Copy up to `wanted` whole slots to `target`; returns how many are intact.
 
     When the producer has overtaken the observer, counts the lap and goes on half a ring behind
-    the producer, so that the next copy is not torn at once.
+    the producer, so that the next copy is not torn at once (or less, where claims are so large).
     """
     words = ring.slot_bytes >> 3
     count = 0
@@ -223,8 +246,9 @@ def observe(ring: Ring, observer: Observer, target: int, wanted: int) -> int:
         source, copy = slot(ring, position), target + count * ring.slot_bytes
         for word in range(words):
             Numbered(copy + word * 8).sequence = load_acquire(source + word * 8)
-        if ring.producer.intent - position > ring.slot_count:
-            resumed = ring.producer.position - (ring.slot_count >> 1)
+        oldest = ring.producer.intent - ring.slot_count
+        if position < oldest:
+            resumed = max(ring.producer.position - (ring.slot_count >> 1), oldest)
             observer.laps += 1
             observer.lost += resumed - position
             observer.position = resumed

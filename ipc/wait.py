@@ -31,7 +31,8 @@ YIELDS_BEFORE_PARK: Final = 20
 PARK_TIMEOUT_NS: Final = 20_000_000
 """An upper bound on sleep: stop words and heartbeats are looked at this often."""
 
-NO_DESCRIPTOR: Final = -1
+NO_DESCRIPTOR: Final = 0
+"""What zeroed memory says; no process of ours has an eventfd in the place of standard input."""
 
 
 class Word(Record):
@@ -59,7 +60,7 @@ def wake(bell: Doorbell) -> None:
     bell.armed = 0
     fetch_add(bell.rung.address, 1)
     fetch_add(bell.word.address, 1)
-    if bell.descriptor >= 0:
+    if bell.descriptor > NO_DESCRIPTOR:
         signal_eventfd(bell.descriptor)
     else:
         futex_wake(bell.word.address, 1)

@@ -1,0 +1,93 @@
+"""Accounts: who trades, and what each owns when the venue starts.
+
+Made once from the configuration; risk fills its table of balances from them, gateways and tools
+read names. Amounts are whole units of their asset.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, NamedTuple
+
+from engine.instruments import Asset, find_asset
+from engine.limits import ACCOUNTS_MAX, BALANCE_MAX
+from engine.schema import Problems, decimal, table_of, text, whole
+
+ACCOUNT_NAME: Final = text(
+    "[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}", "1 to 64 letters, digits, spaces or ._@-"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTable:
+    """One [[accounts]] table of the configuration, as written."""
+
+    number: Annotated[int, whole(0, ACCOUNTS_MAX - 1)]
+    name: Annotated[str, ACCOUNT_NAME]
+    balances: Annotated[Mapping[str, Any], table_of(decimal(positive=False))] = field(
+        default_factory=dict
+    )
+
+
+class Balance(NamedTuple):
+    """What an account owns of one asset at the start, in units of the asset."""
+
+    asset_index: int
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who trades."""
+
+    number: int
+    "Number of the account in messages."
+    name: str
+    balances: tuple[Balance, ...]
+    "At most one for each asset, without zeros, by asset index."
+
+
+def make_account(
+    table: AccountTable, path: str, assets: Mapping[str, Asset], problems: Problems
+) -> Account:
+    """The account of one checked table; what is wrong with its balances goes to `problems`."""
+    balances = []
+    for name, amount in table.balances.items():
+        key = f"{path}.balances.{name}"
+        asset = find_asset(name, key, assets, problems)
+        units = 0 if asset is None else _units(asset, amount, key, problems)
+        if asset is not None and units > 0:
+            balances.append(Balance(asset.index, units))
+    return Account(table.number, table.name, tuple(sorted(balances)))
+
+
+def _units(asset: Asset, amount: Any, path: str, problems: Problems) -> int:
+    """A balance in units; 0 after noting that it is not one."""
+    try:
+        units = asset.to_units(amount)
+    except ValueError as error:
+        problems.say(path, str(error))
+        return 0
+    if not 0 <= units <= BALANCE_MAX:
+        problems.note(path, f"0 to {asset.to_text(BALANCE_MAX)}", amount)
+        return 0
+    return units
+
+
+def check_supply(
+    accounts: Iterable[Account], assets: Mapping[str, Asset], problems: Problems
+) -> None:
+    """Note each asset of which all accounts together own more than one balance can hold.
+
+    Trading only moves assets between accounts, so with a bounded supply no balance can overflow.
+    """
+    supply = {asset.index: 0 for asset in assets.values()}
+    for account in accounts:
+        for index, units in account.balances:
+            supply[index] += units
+    for asset in assets.values():
+        if supply[asset.index] > BALANCE_MAX:
+            problems.say(
+                "accounts",
+                f"expected at most {asset.to_text(BALANCE_MAX)} {asset.name} in all balances "
+                f"together, found {asset.to_text(supply[asset.index])}",
+            )

@@ -1,0 +1,111 @@
+"""How matching writes its events: one function for each shape, every field set.
+
+Slots are reused, so a field that is not written would show an older event. `cause` is the
+decision, or the taker that was copied from it: both carry the same fields.
+"""
+
+from engine.messages import (
+    ChangeEvent,
+    CommandFlag,
+    CommandKind,
+    Decision,
+    Event,
+    EventFlag,
+    EventKind,
+    OrderEvent,
+    OrderType,
+    RejectReason,
+    TimeInForce,
+    TradeEvent,
+)
+from engine.stage import Outbox, next_slot
+from ipc.jit import inlined, kernel
+
+
+@inlined
+def level_flag(side: int) -> int:
+    """The flag that says on which side the level lies: LEVEL_BID for BUY (0), else LEVEL_ASK."""
+    return EventFlag.LEVEL_BID.value << side
+
+
+@inlined
+def begin(out: Outbox, cause: Decision, kind: int, flags: int) -> int:
+    """Take a slot and write what all events have; returns its address."""
+    address = next_slot(out)
+    event = Event(address)
+    event.kind, event.flags, event.source = kind, flags, cause.source
+    event.reason = RejectReason.NONE
+    event.account, event.instrument = cause.account, cause.instrument
+    event.order_id = cause.order_id
+    event.level_lots = 0
+    event.dseq = cause.sequence
+    event.source_sequence = cause.source_sequence
+    event.time_ns = cause.time_ns
+    return address
+
+
+@inlined
+def _order_event(out: Outbox, decision: Decision, kind: int, flags: int) -> OrderEvent:
+    if decision.flags & CommandFlag.POST_ONLY:
+        flags |= EventFlag.POST_ONLY
+    event = OrderEvent(begin(out, decision, kind, flags))
+    event.side, event.order_type = decision.side, decision.order_type
+    event.time_in_force = decision.time_in_force
+    event.price_ticks, event.qty_lots = decision.price_ticks, decision.qty_lots
+    for word in range(len(event.client_order_id)):
+        event.client_order_id[word] = decision.client_order_id[word]
+    return event
+
+
+@inlined
+def accept(out: Outbox, decision: Decision, flags: int, level_lots: int) -> None:
+    """ACCEPTED; with a level flag when the order rests at once."""
+    event = _order_event(out, decision, EventKind.ACCEPTED, flags)
+    event.level_lots = level_lots
+
+
+@kernel
+def refuse_order(out: Outbox, decision: Decision, reason: int) -> None:
+    """REJECTED, the only event of its command."""
+    event = _order_event(out, decision, EventKind.REJECTED, EventFlag.LAST)
+    event.reason = reason
+
+
+@inlined
+def change_event(out: Outbox, cause: Decision, kind: int, flags: int) -> ChangeEvent:
+    """A change of a limit order; the caller sets side, price, quantities and level."""
+    event = ChangeEvent(begin(out, cause, kind, flags))
+    event.order_type, event.time_in_force = OrderType.LIMIT, TimeInForce.GTC
+    event.leaves_lots = event.previous_price_ticks = 0
+    return event
+
+
+@kernel
+def refuse_change(out: Outbox, decision: Decision, reason: int) -> None:
+    """CANCEL_REJECTED or REPLACE_REJECTED, the only event of its command."""
+    kind = EventKind.CANCEL_REJECTED
+    if decision.kind == CommandKind.AMEND:
+        kind = EventKind.REPLACE_REJECTED
+    event = change_event(out, decision, kind, EventFlag.LAST)
+    event.reason = reason
+    event.side, event.order_type = decision.side, decision.order_type
+    event.time_in_force = decision.time_in_force
+    event.price_ticks, event.qty_lots = decision.price_ticks, decision.qty_lots
+
+
+@kernel
+def refuse(out: Outbox, decision: Decision, reason: int) -> None:
+    """The rejection that fits the command's kind."""
+    if decision.kind == CommandKind.CANCEL or decision.kind == CommandKind.AMEND:
+        refuse_change(out, decision, reason)
+    else:
+        refuse_order(out, decision, reason)
+
+
+@inlined
+def trade_event(out: Outbox, taker: Decision, flags: int) -> TradeEvent:
+    """TRADE of the taker; the caller sets price, quantities, maker and level."""
+    event = TradeEvent(begin(out, taker, EventKind.TRADE, flags))
+    event.side, event.order_type = taker.side, taker.order_type
+    event.time_in_force = taker.time_in_force
+    return event

@@ -1,0 +1,111 @@
+"""The counters file: who runs, how busy each stage is, how long each hop takes.
+
+One segment per venue. The supervisor writes the header and the identity of each process; a
+process alone writes its heartbeat and its stages' statistics; anybody reads, at no cost to the
+writers. Doorbells live here too, because every process must be able to ring every other one.
+"""
+
+import os
+from typing import Final
+
+from ipc.clock import Clock
+from ipc.histogram import Histogram
+from ipc.record import LINE_PAIR_BYTES, Array, Record, Text, i64, length, shared
+from ipc.wait import Doorbell
+
+PROCESSES_MAX: Final = 16
+"""Processes of one venue."""
+
+STAGES_MAX: Final = 16
+"""Stages of one venue, whichever processes host them."""
+
+NAME_BYTES: Final = 24
+ERROR_BYTES: Final = 256
+
+EMPTY: Final = 0
+STARTING: Final = 1
+RUNNING: Final = 2
+STOPPED: Final = 3
+DEAD: Final = 4
+
+STATE_NAMES: Final = ("empty", "starting", "running", "stopped", "dead")
+
+
+class ProcessEntry(Record, align=LINE_PAIR_BYTES):
+    """One process: the supervisor writes the upper part, the process its heartbeat and error."""
+
+    name: Text = length(NAME_BYTES)
+    stages: Text = length(2 * NAME_BYTES)
+    "The stages it hosts, separated by '+'."
+    pid: shared
+    start_time: shared
+    "Start of the process in clock ticks since boot, which tells a reused pid."
+    cpu: i64
+    "The core it is pinned to, or -1."
+    epoch: shared
+    "Counts the processes that have had this entry; a higher one means a restart."
+    state: shared
+    "EMPTY, STARTING, RUNNING, STOPPED or DEAD."
+    last_error: Text = length(ERROR_BYTES)
+    "What it died of, as far as it could say."
+    bell: Doorbell
+    heartbeat: Doorbell
+    "Only its `word` is used: CLOCK_MONOTONIC_RAW in ns of the last turn of the loop."
+
+
+class StageStatistics(Record, align=LINE_PAIR_BYTES):
+    """One stage; written by the process that hosts it."""
+
+    name: Text = length(NAME_BYTES)
+    taken: i64
+    "Messages consumed."
+    published: i64
+    "Messages published."
+    batches: i64
+    "Steps that found work."
+    blocked: i64
+    "Steps that could not go on because an output ring was full."
+    latency: Histogram
+    "From the publication of a message by the stage before to its publication by this one, ns."
+
+
+class CountersFile(Record, align=LINE_PAIR_BYTES):
+    """The whole segment."""
+
+    clock: Clock
+    stop: shared
+    "1 asks every process of the venue to end."
+    ready: shared
+    "1 when every process has joined its rings."
+    started_unix_ns: i64
+    layout: Text = length(NAME_BYTES)
+    durability: Text = length(NAME_BYTES)
+    http: Text = length(64)
+    "Where the gateway listens, host:port; empty without one."
+    process_count: i64
+    stage_count: i64
+    processes: Array[ProcessEntry] = length(PROCESSES_MAX)
+    stages: Array[StageStatistics] = length(STAGES_MAX)
+
+
+def process_start_time(pid: int) -> int:
+    """Start of `pid` in clock ticks since boot, or 0 when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] == "Z" else int(fields[19])
+
+
+def is_alive(pid: int, start_time: int) -> bool:
+    """Whether that very process (not a later one with its pid) runs and is no zombie."""
+    return pid > 0 and start_time != 0 and process_start_time(pid) == start_time
+
+
+def enlist(entry: ProcessEntry) -> None:
+    """Write the calling process into its entry: pid, start time, a new epoch."""
+    entry.pid = os.getpid()
+    entry.start_time = process_start_time(os.getpid())
+    entry.epoch = entry.epoch + 1
+    entry.state = STARTING
