@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, NamedTuple
 
-from engine.instruments import Asset, find_asset
+from engine.instruments import Asset
 from engine.limits import ACCOUNTS_MAX, BALANCE_MAX
 from engine.schema import Problems, decimal, table_of, text, whole
 
@@ -47,14 +47,16 @@ class Account:
 
 
 def make_account(
-    table: AccountTable, path: str, assets: Mapping[str, Asset], problems: Problems
+    table: AccountTable, path: str, assets: Mapping[str, Asset | None], problems: Problems
 ) -> Account:
-    """The account of one checked table; what is wrong with its balances goes to `problems`."""
+    """The account of one checked table; what is wrong with its balances goes to `problems`.
+
+    Balances in assets that are unknown or None, noted elsewhere, are left out.
+    """
     balances = []
     for name, amount in table.balances.items():
-        key = f"{path}.balances.{name}"
-        asset = find_asset(name, key, assets, problems)
-        units = 0 if asset is None else _units(asset, amount, key, problems)
+        asset = assets.get(name)
+        units = 0 if asset is None else _units(asset, amount, f"{path}.balances.{name}", problems)
         if asset is not None and units > 0:
             balances.append(Balance(asset.index, units))
     return Account(table.number, table.name, tuple(sorted(balances)))
@@ -74,18 +76,18 @@ def _units(asset: Asset, amount: Any, path: str, problems: Problems) -> int:
 
 
 def check_supply(
-    accounts: Iterable[Account], assets: Mapping[str, Asset], problems: Problems
+    accounts: Iterable[Account], assets: Iterable[Asset | None], problems: Problems
 ) -> None:
     """Note each asset of which all accounts together own more than one balance can hold.
 
     Trading only moves assets between accounts, so with a bounded supply no balance can overflow.
     """
-    supply = {asset.index: 0 for asset in assets.values()}
+    supply: dict[int, int] = {}
     for account in accounts:
         for index, units in account.balances:
-            supply[index] += units
-    for asset in assets.values():
-        if supply[asset.index] > BALANCE_MAX:
+            supply[index] = supply.get(index, 0) + units
+    for asset in assets:
+        if asset is not None and supply.get(asset.index, 0) > BALANCE_MAX:
             problems.say(
                 "accounts",
                 f"expected at most {asset.to_text(BALANCE_MAX)} {asset.name} in all balances "

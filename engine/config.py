@@ -8,7 +8,7 @@ unless it is given another file. The environment is never looked at.
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -19,7 +19,6 @@ from engine.instruments import (
     AssetTable,
     Instrument,
     InstrumentTable,
-    find_asset,
     make_instrument,
 )
 from engine.limits import (
@@ -128,16 +127,24 @@ class Waiting:
     strategy: Annotated[str, choice("auto", "spin", "yield", "park")] = "auto"
 
 
+class _Array(NamedTuple):
+    """One array of tables: what each table holds, how many there may be, which keys are unique."""
+
+    kind: type[Any]
+    most: int
+    unique: tuple[str, ...]
+
+
 _SECTIONS: Final[Mapping[str, type]] = {
     "venue": Venue,
     "gateway": Gateway,
     "rings": Rings,
     "waiting": Waiting,
 }
-_ARRAYS: Final[Mapping[str, tuple[type, int]]] = {
-    "assets": (AssetTable, ASSETS_MAX),
-    "instruments": (InstrumentTable, INSTRUMENTS_MAX),
-    "accounts": (AccountTable, ACCOUNTS_MAX),
+_ARRAYS: Final = {
+    "assets": _Array(AssetTable, ASSETS_MAX, ("name",)),
+    "instruments": _Array(InstrumentTable, INSTRUMENTS_MAX, ("symbol",)),
+    "accounts": _Array(AccountTable, ACCOUNTS_MAX, ("number", "name")),
 }
 
 
@@ -238,12 +245,14 @@ def parse(source: str, origin: str, overrides: Mapping[str, Any] | None = None) 
     """
     try:
         tables = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # too long a number, too deep an array
         raise ConfigError(origin, [f"is not TOML: {error}"]) from None
     for path, value in (overrides or {}).items():
         section, _, key = path.partition(".")
+        assert section in _SECTIONS, f"override {path!r} names no section"
+        assert key, f"override {path!r} names no key"
         table = tables.setdefault(section, {})
-        if isinstance(table, dict):
+        if isinstance(table, dict):  # anything else is reported by the checks
             table[key] = value
     return _assemble(tables, origin)
 
@@ -255,68 +264,88 @@ def _assemble(tables: Mapping[str, Any], origin: str) -> Config:
     for name in tables:
         if name not in known:
             problems.say(name, f"unknown table; there are {', '.join(known)}")
-    sections = {
+    sections: dict[str, Any] = {
         name: read(kind, tables.get(name, {}), name, problems) for name, kind in _SECTIONS.items()
     }
-    arrays = {name: _read_array(tables, name, problems) for name in _ARRAYS}
-    for name, key in (
-        ("assets", "name"),
-        ("instruments", "symbol"),
-        ("accounts", "number"),
-        ("accounts", "name"),
-    ):
-        _refuse_duplicates(arrays[name], name, key, problems)
-    assets = {
-        table.name: Asset(index, table.name, table.decimals)
-        for index, table in enumerate(arrays["assets"])
-        if table is not None
+    written = {name: _tables(tables.get(name), name, problems) for name in _ARRAYS}
+    checked = {
+        name: [
+            read(_ARRAYS[name].kind, table, f"{name}[{index}]", problems)
+            for index, table in enumerate(written[name])
+        ]
+        for name in _ARRAYS
     }
-    # With a broken asset table nobody can tell which references are wrong: report it alone.
-    known_assets = assets if None not in arrays["assets"] else None
-    instruments = _make_instruments(arrays["instruments"], known_assets, problems)
-    accounts = _make_accounts(arrays["accounts"], known_assets, problems)
+    for name, array in _ARRAYS.items():
+        for key in array.unique:
+            _refuse_duplicates(written[name], name, key, problems)
+    assets: dict[str, Asset | None] = {}
+    for index, (table, asset) in enumerate(zip(written["assets"], checked["assets"], strict=True)):
+        made = None if asset is None else Asset(index, asset.name, asset.decimals)
+        assets.setdefault(_value(table, "name"), made)
+    _refuse_unknown_assets(written, assets, problems)
+    instruments = [
+        make_instrument(table, index, base, quote, problems)
+        for index, table in enumerate(checked["instruments"])
+        if table is not None
+        and (base := assets.get(table.base)) is not None
+        and (quote := assets.get(table.quote)) is not None
+    ]
+    accounts = [
+        make_account(table, f"accounts[{index}]", assets, problems)
+        for index, table in enumerate(checked["accounts"])
+        if table is not None
+    ]
+    check_supply(accounts, assets.values(), problems)
     if problems.found:
         raise ConfigError(origin, problems.found)
     return Config(
-        **sections,  # type: ignore[arg-type]
-        assets=tuple(assets.values()),
-        instruments=tuple(instruments),
+        **sections,
+        assets=tuple(asset for asset in assets.values() if asset is not None),
+        instruments=tuple(made for made in instruments if made is not None),
         accounts=tuple(accounts),
         origin=origin,
     )
 
 
-def _read_array(tables: Mapping[str, Any], name: str, problems: Problems) -> list[Any]:
-    """Each table of an array, checked by itself; None in the place of a wrong one."""
-    kind, most = _ARRAYS[name]
-    array = tables.get(name)
-    if not isinstance(array, list | tuple) or not 1 <= len(array) <= most:
-        problems.say(name, f"expected 1 to {most} [[{name}]] tables, found {_extent(array)}")
-        return [None]
-    return [read(kind, table, f"{name}[{index}]", problems) for index, table in enumerate(array)]
+def _tables(array: object, name: str, problems: Problems) -> Sequence[object]:
+    """The tables of an array, unchecked; none of them when there are too few or too many."""
+    most = _ARRAYS[name].most
+    if isinstance(array, list | tuple) and 1 <= len(array) <= most:
+        return array
+    problems.note(name, f"1 to {most} [[{name}]] tables", array)
+    return ()
 
 
-def _refuse_duplicates(array: list[Any], name: str, key: str, problems: Problems) -> None:
+def _value(table: object, key: str) -> Any:
+    """What an unchecked table holds under `key`; None for what cannot name anything."""
+    value = table.get(key) if isinstance(table, Mapping) else None
+    return value if isinstance(value, str | int) else None
+
+
+def _refuse_duplicates(tables: Sequence[object], name: str, key: str, problems: Problems) -> None:
     first: dict[Any, int] = {}
-    for index, table in enumerate(array):
-        if table is None:
-            continue
-        value = getattr(table, key)
-        if first.setdefault(value, index) != index:
+    for index, table in enumerate(tables):
+        value = _value(table, key)
+        if value is not None and first.setdefault(value, index) != index:
             unused = f"a {key} of its own ({name}[{first[value]}] has this one)"
             problems.note(f"{name}[{index}].{key}", unused, value)
 
 
-def _make_instruments(
-    tables: list[Any], assets: Mapping[str, Asset], problems: Problems
-) -> list[Instrument | None]:
-    made = []
-    for index, table in enumerate(tables):
-        base = find_asset(table.base, f"instruments[{index}].base", assets, problems)
-        quote = find_asset(table.quote, f"instruments[{index}].quote", assets, problems)
-        if base is not None and quote is not None:
-            made.append(make_instrument(table, index, base, quote, problems))
-    return made
+def _refuse_unknown_assets(
+    written: Mapping[str, Sequence[object]], assets: Container[str], problems: Problems
+) -> None:
+    """Check every reference to an asset, also in tables that have other problems."""
+    expected = "the name of one of the [[assets]]"
+    for index, table in enumerate(written["instruments"]):
+        for key in ("base", "quote"):
+            name = _value(table, key)
+            if isinstance(name, str) and name not in assets:
+                problems.note(f"instruments[{index}].{key}", expected, name)
+    for index, table in enumerate(written["accounts"]):
+        balances = table.get("balances") if isinstance(table, Mapping) else None
+        for name in balances if isinstance(balances, Mapping) else ():
+            if name not in assets:
+                problems.note(f"accounts[{index}].balances", expected, name)
 
 
 def _plain(value: object) -> str:

@@ -6,7 +6,6 @@ these integers are turned into each other, exactly; floats are refused. Instrume
 from the configuration; gateways and tools read them, stages get their numbers.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -64,14 +63,10 @@ class Scale:
     def count(self, value: str | Decimal) -> int:
         """How many steps `value` is, as an int64. ValueError when it is not a whole number."""
         digits, _, fraction = plain_decimal(value).partition(".")
-        excess = len(fraction) - self.decimals
-        scaled = int(digits + fraction)
-        if excess > 0:
-            scaled, rest = divmod(scaled, 10**excess)
-        else:
-            scaled, rest = scaled * 10**-excess, 0
-        count, remainder = divmod(scaled, self.mantissa)
-        if rest or remainder:
+        kept = fraction[: self.decimals].ljust(self.decimals, "0")
+        too_fine = fraction[self.decimals :].strip("0")
+        count, rest = divmod(int(digits + kept), self.mantissa)
+        if too_fine or rest:
             raise ValueError(f"{value} is not a whole multiple of the {self.name} {self.step:f}")
         if abs(count) > INT64_MAX:
             raise ValueError(f"{value} is too large: {count} times the {self.name} {self.step:f}")
@@ -116,15 +111,6 @@ class Asset:
     def to_text(self, units: int) -> str:
         """The exact decimal amount of some units, with all decimals."""
         return self.scale.text(units)
-
-
-def find_asset(
-    name: str, path: str, assets: Mapping[str, Asset], problems: Problems
-) -> Asset | None:
-    """The asset that the key at `path` refers to; None after noting that there is none."""
-    if name not in assets:
-        problems.note(path, f"one of the assets {', '.join(assets)}", name)
-    return assets.get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +232,7 @@ class _Derivation:
 
     def base_units_per_lot(self, lot: Decimal, base: Asset) -> int:
         """How many units of the base asset one lot is."""
-        units = Fraction(lot) * 10**base.decimals
+        units: Fraction = Fraction(lot) * 10**base.decimals
         if units.denominator != 1 or units > BALANCE_MAX:
             self.problems.say(
                 f"{self.path}.lot",

@@ -149,8 +149,12 @@ def describe(value: object) -> str:
         return f"a table with {', '.join(map(str, value)) or 'no keys'}"[:_FOUND_CHARS_MAX]
     if isinstance(value, list | tuple):
         return f"an array of {len(value)}"
+    if value is None:
+        return "nothing"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"a whole number of {value.bit_length()} bits"
     shown = f'"{value}"' if isinstance(value, str) else repr(value)
     if len(shown) > _FOUND_CHARS_MAX:
         shown = shown[: _FOUND_CHARS_MAX - 3] + "..."
