@@ -1,6 +1,6 @@
 """The order pool and the map from order ids to its slots. Owned by the matching stage.
 
-Orders are 64-byte lines that are reused last-in first-out, so the working set stays in cache.
+The functions serve any pool with these fields and links (risk keeps its reservations so). Orders are 64-byte lines that are reused last-in first-out, so the working set stays in cache.
 Engine order ids are dense, so the map is a plain table indexed by the low bits of the id; two
 live orders collide only when their ids are ORDER_MAP_SLOTS apart, and then they are chained.
 """
@@ -25,12 +25,12 @@ class Order(Record, align=CACHE_LINE_BYTES):
     qty_lots: i64
     "Total quantity: leaves plus filled."
     next: u32
-    "Next in time at the level, or next free slot."
+    "Next in time at the level."
     previous: u32
     chunk: u32
     "The price chunk that holds its level."
     chained: u32
-    "Next in the id map's chain."
+    "Next in the id map's chain, or next free slot."
     account: u32
     instrument: u32
     side: u8
@@ -72,7 +72,7 @@ def take_slot(pool: OrderPool, order_id: int) -> int:
     assert pool.live < pool.limit, "take_slot: the pool is full"
     index = pool.free
     if index != NO_ORDER:
-        pool.free = pool.orders[index].next
+        pool.free = pool.orders[index].chained
     else:
         pool.used += 1
         index = pool.used
@@ -99,6 +99,6 @@ def return_slot(pool: OrderPool, index: int) -> None:
             assert walk != NO_ORDER, "return_slot: the order is not in the map"
         pool.orders[walk].chained = order.chained
     order.order_id = 0
-    order.next = pool.free
+    order.chained = pool.free
     pool.free = index
     pool.live -= 1

@@ -11,7 +11,7 @@ from typing import Final
 from ipc.clock import Clock
 from ipc.histogram import Histogram
 from ipc.record import LINE_PAIR_BYTES, Array, Record, Text, i64, length, shared
-from ipc.wait import Doorbell
+from ipc.wait import Doorbell, Word
 
 PROCESSES_MAX: Final = 16
 """Processes of one venue."""
@@ -73,7 +73,7 @@ class CountersFile(Record, align=LINE_PAIR_BYTES):
     """The whole segment."""
 
     clock: Clock
-    stop: shared
+    stop: Word
     "1 asks every process of the venue to end."
     ready: shared
     "1 when every process has joined its rings."

@@ -46,8 +46,7 @@ class SegmentHeader(Record, align=LINE_PAIR_BYTES):
     format: i64
     fingerprint: i64
     "Of the payload's declaration and shape."
-    size: i64
-    "Of the payload in bytes."
+    payload_bytes: i64
     owner_pid: i64
     owner_start: i64
     "Start time of the owner in clock ticks since boot."
@@ -175,7 +174,7 @@ def create(name: str, size: int, fingerprint: int) -> Segment:
         raise SegmentInUse(f"{name!r} was just made by another process") from None
     segment = Segment(name, mapping)
     header = segment.header
-    header.format, header.fingerprint, header.size = FORMAT, fingerprint, size
+    header.format, header.fingerprint, header.payload_bytes = FORMAT, fingerprint, size
     header.owner_pid, header.boot = os.getpid(), boot_hash()
     header.owner_start = process_start_time(os.getpid())
     header.epoch = 1
@@ -201,8 +200,8 @@ def attach(name: str, size: int | None = None, fingerprint: int | None = None) -
         error = SegmentForeign(f"{name!r} was not made by okimi (magic {header.magic:#x})")
     elif header.format != FORMAT:
         error = SegmentMismatch(f"{name!r} has header format {header.format}, not {FORMAT}")
-    elif size is not None and header.size != size:
-        error = SegmentMismatch(f"{name!r} holds {header.size} bytes, expected {size}")
+    elif size is not None and header.payload_bytes != size:
+        error = SegmentMismatch(f"{name!r} holds {header.payload_bytes} bytes, expected {size}")
     elif fingerprint is not None and header.fingerprint != fingerprint:
         error = SegmentMismatch(
             f"{name!r} has another record layout (fingerprint {header.fingerprint:#x}, expected "

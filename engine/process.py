@@ -1,0 +1,193 @@
+"""The main of a process that hosts stages: attach, warm up, loop, heartbeat, stop.
+
+The loop itself is compiled: it runs the steps of its stages in turn, wakes the neighbours after
+work, and waits as its layout says when there is none. Every few milliseconds it returns to
+Python, where signals are handled. The same loop hosts one stage or all of them.
+"""
+
+import ctypes
+import os
+import signal
+from typing import Final
+
+from engine.ingest import IngestPorts, IngestState, step_ingest
+from engine.limits import BATCH_MAX
+from engine.matching import MatchingPorts, MatchingState, step_matching
+from engine.risk import RiskPorts, RiskState, step_risk
+from engine.stage import Telemetry
+from engine.topology import INGEST, MATCHING, RISK, ProcessPlan, order_ring
+from engine.venue import VenueMemory
+from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED, enlist
+from ipc.intrinsics import fence, read_monotonic
+from ipc.jit import inlined, kernel
+from ipc.record import Array, Record, Ref, i64, length
+from ipc.segment import lock_all_memory
+from ipc.wait import Doorbell, Waiting, Word, arm, ring_bell, should_park, sleep
+
+ROUNDS_PER_BEAT: Final = 256
+"""Turns of the loop between two looks at the clock, which costs as much as an idle turn."""
+
+TURN_NS: Final = 20_000_000
+"""How long the compiled loop may keep Python, and with it signal handlers, waiting."""
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+
+
+class Loop(Record):
+    """What the loop of one process needs; process-local."""
+
+    ingest: Ref[IngestState]
+    ingest_ports: IngestPorts
+    risk: Ref[RiskState]
+    risk_ports: RiskPorts
+    matching: Ref[MatchingState]
+    matching_ports: MatchingPorts
+    hosts_ingest: i64
+    hosts_risk: i64
+    hosts_matching: i64
+    bell: Ref[Doorbell]
+    heartbeat: Ref[Word]
+    stop: Ref[Word]
+    waiting: Waiting
+    neighbour_count: i64
+    neighbours: Array[Ref[Doorbell]] = length(PROCESSES_MAX)
+
+
+@kernel
+def run_stages(loop: Loop) -> int:
+    """One step of each hosted stage; returns how much was done."""
+    progress = 0
+    if loop.hosts_ingest != 0:
+        progress += step_ingest(loop.ingest, loop.ingest_ports, BATCH_MAX)
+    if loop.hosts_risk != 0:
+        progress += step_risk(loop.risk, loop.risk_ports, BATCH_MAX)
+    if loop.hosts_matching != 0:
+        progress += step_matching(loop.matching, loop.matching_ports, BATCH_MAX)
+    return progress
+
+
+@inlined
+def wake_neighbours(loop: Loop) -> None:
+    """After work: what was published, and what was given back, is visible; wake who sleeps."""
+    fence()
+    for index in range(loop.neighbour_count):
+        ring_bell(loop.neighbours[index])
+
+
+@kernel
+def run_loop(loop: Loop, turn_ns: int) -> int:
+    """Serve for about `turn_ns`; returns 1 when the venue is to stop."""
+    began = read_monotonic()
+    loop.heartbeat.value = began
+    rounds = 0
+    while loop.stop.value == 0:
+        rounds += 1
+        asleep = False
+        if run_stages(loop) > 0:
+            wake_neighbours(loop)
+            loop.waiting.idle_rounds = 0
+        elif should_park(loop.waiting):
+            expected = arm(loop.bell)
+            if run_stages(loop) > 0 or loop.stop.value != 0:
+                loop.bell.armed = 0
+                wake_neighbours(loop)
+                loop.waiting.idle_rounds = 0
+            else:
+                sleep(loop.bell, expected)
+                asleep = True
+        if asleep or rounds % ROUNDS_PER_BEAT == 0:
+            now = read_monotonic()
+            loop.heartbeat.value = now
+            if now - began > turn_ns:
+                return 0
+    return 1
+
+
+def build_loop(venue: VenueMemory, plan: ProcessPlan) -> Loop:
+    """The loop of one process over a venue's memory."""
+    loop: Loop = Loop.allocate()
+    loop.hosts_ingest = int(INGEST in plan.stages)
+    loop.hosts_risk = int(RISK in plan.stages)
+    loop.hosts_matching = int(MATCHING in plan.stages)
+    loop.ingest, loop.risk, loop.matching = venue.ingest, venue.risk, venue.matching
+    _connect_ingest(venue, loop.ingest_ports)
+    _connect_risk(venue, loop.risk_ports)
+    _connect_matching(venue, loop.matching_ports)
+    entry = venue.entry(plan.name)
+    loop.bell, loop.heartbeat = entry.bell, entry.heartbeat.word
+    loop.stop = venue.counters.stop
+    loop.waiting.strategy = plan.strategy
+    neighbours = venue.topology.neighbours(plan.name)
+    for index, name in enumerate(neighbours):
+        loop.neighbours[index] = venue.entry(name).bell
+    loop.neighbour_count = len(neighbours)
+    return loop
+
+
+def _connect_ingest(venue: VenueMemory, ports: IngestPorts) -> None:
+    for index, client in enumerate(venue.topology.clients):
+        ports.sources.sources[index].ring = venue.rings[order_ring(client)]
+        ports.sources.sources[index].cursor = venue.cursor(order_ring(client), INGEST)
+    ports.sources.count = len(venue.topology.clients)
+    ports.commands.ring = venue.rings["commands"]
+    ports.reference = venue.reference
+    _connect_telemetry(venue, INGEST, ports.telemetry)
+
+
+def _connect_risk(venue: VenueMemory, ports: RiskPorts) -> None:
+    ports.commands.ring = venue.rings["commands"]
+    ports.commands.cursor = venue.cursor("commands", RISK)
+    ports.events.ring = venue.rings["events"]
+    ports.events.cursor = venue.cursor("events", RISK)
+    ports.decisions.ring = venue.rings["decisions"]
+    ports.reference = venue.reference
+    _connect_telemetry(venue, RISK, ports.telemetry)
+
+
+def _connect_matching(venue: VenueMemory, ports: MatchingPorts) -> None:
+    ports.decisions.ring = venue.rings["decisions"]
+    ports.decisions.cursor = venue.cursor("decisions", MATCHING)
+    ports.events.ring = venue.rings["events"]
+    _connect_telemetry(venue, MATCHING, ports.telemetry)
+
+
+def _connect_telemetry(venue: VenueMemory, stage: str, telemetry: Telemetry) -> None:
+    telemetry.clock = venue.counters.clock
+    telemetry.statistics = venue.statistics(stage)
+
+
+def settle_in(venue: VenueMemory, plan: ProcessPlan) -> None:
+    """Make the calling process that process: name, core, entry; it dies with its supervisor."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.prctl(_PR_SET_NAME, f"okimi-{plan.name}"[:15].encode(), 0, 0, 0)
+    os.sched_setaffinity(0, {plan.cpu})
+    if venue.config.venue.mlock:
+        lock_all_memory()
+    enlist(venue.entry(plan.name))
+
+
+def serve_stages(venue: VenueMemory, plan: ProcessPlan) -> int:
+    """The main of a stage process; returns its exit code. Ends on the stop word or SIGTERM."""
+    entry = venue.entry(plan.name)
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settle_in(venue, plan)
+    try:
+        loop = build_loop(venue, plan)
+        run_loop(loop, 0)
+        entry.state = RUNNING
+        while not asked and run_loop(loop, TURN_NS) == 0:
+            pass
+    except BaseException as error:
+        entry.last_error.set(_shortened(f"{type(error).__name__}: {error}"))
+        entry.state = DEAD
+        raise
+    entry.state = STOPPED
+    return 0
+
+
+def _shortened(text: str) -> str:
+    return text.encode()[:200].decode(errors="ignore")

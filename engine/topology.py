@@ -1,0 +1,177 @@
+"""Which process runs which stages on which core, and which rings join them.
+
+One table decides the shape of a venue; `Topology.render` prints it. The same stages over the
+same rings run in every layout: `spread` gives each stage a process, `compact` puts all stages
+into one process that runs them in turn, for machines with few cores.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from engine.config import Config
+from ipc.ring import BY_INDEX
+from ipc.wait import PARK, SPIN, YIELD
+
+INGEST: Final = "ingest"
+RISK: Final = "risk"
+MATCHING: Final = "matching"
+STAGES: Final = (INGEST, RISK, MATCHING)
+
+GATEWAY: Final = "gateway"
+DRIVER: Final = "driver"
+"""A replay or benchmark that feeds commands and reads events like a gateway."""
+
+SPREAD_CORES_MIN: Final = 4
+"""Cores from which `auto` spreads: three spinning stages and one for everything else."""
+
+WAIT_NAMES: Final = {"spin": SPIN, "yield": YIELD, "park": PARK}
+
+
+class TopologyError(Exception):
+    """A layout that this machine cannot serve; the message says what would work."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPlan:
+    """One process: its name, the stages it hosts in order, its core, how it waits."""
+
+    name: str
+    stages: tuple[str, ...]
+    cpu: int
+    strategy: int
+
+
+@dataclass(frozen=True, slots=True)
+class RingPlan:
+    """One ring: who writes it and which readers hold the writer back, by stage or client name."""
+
+    name: str
+    slots: int
+    writer: str
+    readers: tuple[str, ...]
+    mode: int = BY_INDEX
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The whole shape of a venue."""
+
+    layout: str
+    clients: tuple[str, ...]
+    "Sources of commands and readers of events, in the order of their source numbers."
+    processes: tuple[ProcessPlan, ...]
+    rings: tuple[RingPlan, ...]
+
+    def host_of(self, member: str) -> str:
+        """Name of the process that hosts a stage or a client."""
+        for process in self.processes:
+            if member in process.stages:
+                return process.name
+        raise KeyError(member)
+
+    def ring(self, name: str) -> RingPlan:
+        """The ring of that name; KeyError when there is none."""
+        for ring in self.rings:
+            if ring.name == name:
+                return ring
+        raise KeyError(name)
+
+    def neighbours(self, process: str) -> tuple[str, ...]:
+        """Processes that share a ring with `process`: those it wakes after its work."""
+        found = set()
+        for ring in self.rings:
+            ends = {self.host_of(ring.writer), *map(self.host_of, ring.readers)}
+            if process in ends:
+                found |= ends
+        found.discard(process)
+        return tuple(sorted(found))
+
+    def render(self) -> str:
+        """The table, as it is printed at the start."""
+        lines = [f"layout {self.layout}"]
+        names = {value: key for key, value in WAIT_NAMES.items()}
+        lines += [
+            f"  process {plan.name:<10} core {plan.cpu:<3} {names[plan.strategy]:<6}"
+            f" runs {' + '.join(plan.stages)}"
+            for plan in self.processes
+        ]
+        lines += [
+            f"  ring    {plan.name:<16} {plan.slots:>6} slots  {plan.writer} -> "
+            f"{', '.join(plan.readers)}"
+            for plan in self.rings
+        ]
+        return "\n".join(lines)
+
+
+def usable_cores() -> list[int]:
+    """Cores this process may use, isolated ones last (the stages take from the end)."""
+    allowed = sorted(os.sched_getaffinity(0))
+    try:
+        text = Path("/sys/devices/system/cpu/isolated").read_text().strip()
+    except OSError:
+        text = ""
+    isolated: set[int] = set()
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        isolated |= set(range(int(first), int(last or first) + 1))
+    return sorted(allowed, key=lambda core: (core in isolated, core))
+
+
+def order_ring(client: str) -> str:
+    """Name of the order ring of a client."""
+    return f"orders.{client}"
+
+
+def plan(
+    config: Config, clients: tuple[str, ...] = (GATEWAY,), cores: list[int] | None = None
+) -> Topology:
+    """The topology for a configuration on this machine.
+
+    `clients` are the sources of commands; each one is a process of its own, except that the
+    driver is whoever started the venue. TopologyError when spinning was asked for without cores.
+    """
+    cores = usable_cores() if cores is None else cores
+    layout = config.venue.layout
+    if layout == "auto":
+        layout = "spread" if len(cores) >= SPREAD_CORES_MIN else "compact"
+    groups = [(stage,) for stage in STAGES] if layout == "spread" else [STAGES]
+    # Clients first: they share the cores at the front with the rest of the machine.
+    wanted = [((client,), client) for client in clients]
+    wanted += [(group, group[0] if len(group) == 1 else "engine") for group in groups]
+    fits = len(cores) >= len(wanted)
+    strategy = _strategy(config.waiting.strategy, len(groups), len(cores))
+    processes = [
+        ProcessPlan(
+            name=name,
+            stages=group,
+            cpu=cores[index] if fits else cores[index % len(cores)],
+            strategy=PARK if name in clients else strategy,
+        )
+        for index, (group, name) in enumerate(wanted)
+    ]
+    rings = [
+        RingPlan(order_ring(client), config.rings.order_slots, client, (INGEST,))
+        for client in clients
+    ]
+    rings += [
+        RingPlan("commands", config.rings.sequenced_slots, INGEST, (RISK,)),
+        RingPlan("decisions", config.rings.decision_slots, RISK, (MATCHING,)),
+        RingPlan("events", config.rings.event_slots, MATCHING, (RISK, *clients)),
+    ]
+    return Topology(layout, tuple(clients), tuple(processes), tuple(rings))
+
+
+def _strategy(wanted: str, spinners: int, cores: int) -> int:
+    """How the stages wait; every spinner needs a core that nobody else needs."""
+    free = cores - 1
+    if wanted == "auto":
+        return SPIN if spinners <= free and cores >= SPREAD_CORES_MIN else PARK
+    if wanted == "spin" and spinners > free:
+        raise TopologyError(
+            f"waiting.strategy = 'spin' needs a core for each of {spinners} processes and one for "
+            f"the rest, but only {cores} can be used: each hop would cost a scheduler tick (8 ms). "
+            "Use 'auto' or 'park', or the compact layout"
+        )
+    return WAIT_NAMES[wanted]

@@ -1,0 +1,159 @@
+"""The memory of one venue: every segment by name, laid out from the topology.
+
+The supervisor creates a venue and hands it to the processes that it forks; each part still has
+exactly one writer (see the table in ARCHITECTURE.md). `create_private` makes the same venue in
+private memory, for tests, the simulator and benchmarks in one process.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from engine.balances import balance_of
+from engine.config import Config
+from engine.ingest import IngestState, create_ingest
+from engine.limits import ORDERS_MAX
+from engine.matching import MatchingState, create_matching
+from engine.messages import MESSAGE_BYTES
+from engine.reference import ReferenceData, write_reference
+from engine.risk import RiskState, create_risk
+from engine.topology import STAGES, RingPlan, Topology
+from ipc import memory, segment
+from ipc.clock import calibrate
+from ipc.counters import CountersFile, ProcessEntry, StageStatistics
+from ipc.record import Record, fingerprint
+from ipc.ring import Cursor, Ring, create_ring, ring_bytes
+from ipc.wait import NO_DESCRIPTOR
+
+Place = Callable[[str, int, int], int]
+"""Gives zeroed memory for (name, size, fingerprint); returns its address."""
+
+COUNTERS = "counters"
+REFERENCE = "reference"
+
+
+def segment_name(venue: str, part: str) -> str:
+    """Name of a part of a venue in the shared memory file system."""
+    return f"{segment.PREFIX}{venue}.{part}"
+
+
+@dataclass(slots=True)
+class VenueMemory:
+    """All parts of a venue, mapped into this process."""
+
+    config: Config
+    topology: Topology
+    counters: CountersFile
+    reference: ReferenceData
+    rings: dict[str, Ring]
+    ingest: IngestState
+    risk: RiskState
+    matching: MatchingState
+    segments: list[segment.Segment] = field(default_factory=list)
+
+    def entry(self, process: str) -> ProcessEntry:
+        """The counters entry of a process of the topology."""
+        names = [plan.name for plan in self.topology.processes]
+        return self.counters.processes[names.index(process)]
+
+    def statistics(self, stage: str) -> StageStatistics:
+        """The statistics of a stage."""
+        return self.counters.stages[STAGES.index(stage)]
+
+    def cursor(self, ring: str, reader: str) -> Cursor:
+        """The cursor of a reader of a ring."""
+        return self.rings[ring].readers[self.topology.ring(ring).readers.index(reader)]
+
+    def source_number(self, client: str) -> int:
+        """The number by which records name a client."""
+        return self.topology.clients.index(client)
+
+    def remove(self) -> None:
+        """Take all names out of the system; mappings stay until the processes end."""
+        for part in self.segments:
+            segment.unlink(part.name)
+
+
+def create(config: Config, topology: Topology) -> VenueMemory:
+    """Make all segments of a venue, owned by this process.
+
+    Raises ipc.errors.SegmentInUse when a venue of this name lives; reclaims a dead one's.
+    """
+    made: list[segment.Segment] = []
+
+    def place(name: str, size: int, mark: int) -> int:
+        made.append(segment.create(segment_name(config.venue.name, name), size, mark))
+        if config.venue.huge_pages:
+            made[-1].prefer_huge_pages()
+        if config.venue.prefault:
+            made[-1].prefault()
+        return made[-1].address
+
+    try:
+        venue = _lay_out(config, topology, place)
+    except BaseException:
+        for part in made:
+            segment.unlink(part.name)
+        raise
+    venue.segments = made
+    return venue
+
+
+def create_private(
+    config: Config, topology: Topology, orders_limit: int = ORDERS_MAX - 1
+) -> VenueMemory:
+    """The same in private memory of this process."""
+
+    def place(name: str, size: int, mark: int) -> int:
+        return memory.allocate(size, f"{config.venue.name}.{name}").start
+
+    return _lay_out(config, topology, place, orders_limit)
+
+
+def _lay_out(
+    config: Config, topology: Topology, place: Place, orders_limit: int = ORDERS_MAX - 1
+) -> VenueMemory:
+    counters = CountersFile(_place(place, COUNTERS, CountersFile))
+    _describe(counters, config, topology)
+    reference = ReferenceData(_place(place, REFERENCE, ReferenceData))
+    write_reference(reference, config)
+    rings = {ring.name: _place_ring(place, ring) for ring in topology.rings}
+    ingest = IngestState(_place(place, "state.ingest", IngestState))
+    create_ingest(ingest, secrets.randbits(61))
+    risk = RiskState(_place(place, "state.risk", RiskState))
+    create_risk(risk, reference, orders_limit)
+    for account in config.accounts:
+        for balance in account.balances:
+            held = balance_of(risk.balances, account.number, balance.asset_index)
+            held.available = balance.units
+    matching = MatchingState(_place(place, "state.matching", MatchingState))
+    create_matching(matching, orders_limit)
+    return VenueMemory(config, topology, counters, reference, rings, ingest, risk, matching)
+
+
+def _place(place: Place, name: str, record: type[Record]) -> int:
+    return place(name, record.size, fingerprint(record))
+
+
+def _place_ring(place: Place, ring: RingPlan) -> Ring:
+    size = ring_bytes(ring.slots, MESSAGE_BYTES)
+    address = place(f"ring.{ring.name}", size, fingerprint(Ring))
+    return create_ring(address, ring.slots, MESSAGE_BYTES, ring.mode, len(ring.readers))
+
+
+def _describe(counters: CountersFile, config: Config, topology: Topology) -> None:
+    """Fill the identity of the venue, its processes and stages."""
+    calibrate(counters.clock)
+    counters.started_unix_ns = counters.clock.anchor_unix_ns
+    counters.layout.set(topology.layout)
+    counters.durability.set(config.venue.durability)
+    counters.process_count = len(topology.processes)
+    for index, plan in enumerate(topology.processes):
+        entry = counters.processes[index]
+        entry.name.set(plan.name)
+        entry.stages.set("+".join(plan.stages))
+        entry.cpu = plan.cpu
+        entry.bell.descriptor = NO_DESCRIPTOR
+    counters.stage_count = len(STAGES)
+    for index, stage in enumerate(STAGES):
+        counters.stages[index].name.set(stage)
