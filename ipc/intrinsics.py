@@ -150,7 +150,7 @@ def _timespec(builder: Any) -> tuple[Any, list[Any]]:
         builder.gep(pair, [zero, ir.Constant(_HALF, index)], source_etype=_TIMESPEC)
         for index in range(2)
     ]
-    return pair, parts
+    return pair, [builder.bitcast(part, _WORD.as_pointer()) for part in parts]
 
 
 def _emit_clock(clock_id: int) -> Emitter:
@@ -260,9 +260,7 @@ def _emit_futex_wait(builder: Any, args: list[Any]) -> Any:
     builder.store(builder.srem(args[2], second), nanos)
     timeout = builder.ptrtoint(pair, _WORD)
     number, operation = ir.Constant(_WORD, _SYS_FUTEX), ir.Constant(_WORD, _FUTEX_WAIT)
-    return _call(
-        builder, "syscall", _WORD, [number, args[0], operation, args[1], timeout]
-    )
+    return _call(builder, "syscall", _WORD, [number, args[0], operation, args[1], timeout])
 
 
 @_llvm(_emit_futex_wait)
