@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from engine.instruments import Asset
 from engine.limits import ACCOUNTS_MAX, BALANCE_MAX
-from engine.schema import Problems, decimal, table_of, text, whole
+from engine.schema import Problems, table, text, whole
 
 ACCOUNT_NAME: Final = text(
     "[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}", "1 to 64 letters, digits, spaces or ._@-"
@@ -23,9 +23,7 @@ class AccountTable:
 
     number: Annotated[int, whole(0, ACCOUNTS_MAX - 1)]
     name: Annotated[str, ACCOUNT_NAME]
-    balances: Annotated[Mapping[str, Any], table_of(decimal(positive=False))] = field(
-        default_factory=dict
-    )
+    balances: Annotated[Mapping[str, Any], table()] = field(default_factory=dict)
 
 
 class Balance(NamedTuple):
@@ -47,19 +45,19 @@ class Account:
 
 
 def make_account(
-    table: AccountTable, path: str, assets: Mapping[str, Asset | None], problems: Problems
+    written: AccountTable, path: str, assets: Mapping[str, Asset | None], problems: Problems
 ) -> Account:
     """The account of one checked table; what is wrong with its balances goes to `problems`.
 
     Balances in assets that are unknown or None, noted elsewhere, are left out.
     """
     balances = []
-    for name, amount in table.balances.items():
+    for name, amount in written.balances.items():
         asset = assets.get(name)
         units = 0 if asset is None else _units(asset, amount, f"{path}.balances.{name}", problems)
         if asset is not None and units > 0:
             balances.append(Balance(asset.index, units))
-    return Account(table.number, table.name, tuple(sorted(balances)))
+    return Account(written.number, written.name, tuple(sorted(balances)))
 
 
 def _units(asset: Asset, amount: Any, path: str, problems: Problems) -> int:

@@ -345,7 +345,7 @@ def _refuse_unknown_assets(
         balances = table.get("balances") if isinstance(table, Mapping) else None
         for name in balances if isinstance(balances, Mapping) else ():
             if name not in assets:
-                problems.note(f"accounts[{index}].balances", expected, name)
+                problems.note(f"accounts[{index}].balances.{name}", expected, name)
 
 
 def _plain(value: object) -> str:

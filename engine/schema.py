@@ -134,13 +134,9 @@ def split_address(value: object) -> tuple[str, int]:
     return match["host"].strip("[]"), int(match["port"])
 
 
-def table_of(rule: Rule) -> Rule:
-    """A table of any keys whose values each follow `rule`."""
-
-    def accepts(value: object) -> bool:
-        return isinstance(value, Mapping) and all(map(rule.accepts, value.values()))
-
-    return Rule(f"a table with {rule.expected} for each key", accepts)
+def table() -> Rule:
+    """A table; whoever declares the key checks what is in it."""
+    return Rule("a table", lambda value: isinstance(value, Mapping))
 
 
 def describe(value: object) -> str:
@@ -176,25 +172,25 @@ class Problems:
         self.found.append(f"{path}: {what}")
 
 
-def read(kind: type[T], table: object, path: str, problems: Problems) -> T | None:
-    """A `kind` made of `table`; None when something is wrong, which is then in `problems`."""
-    if not isinstance(table, Mapping):
-        problems.note(path, "a table", table)
+def read(kind: type[T], written: object, path: str, problems: Problems) -> T | None:
+    """A `kind` made of the table `written`; None when something is wrong (see `problems`)."""
+    if not isinstance(written, Mapping):
+        problems.note(path, "a table", written)
         return None
     before = len(problems.found)
     declared = {declared.name: declared for declared in fields(kind)}  # type: ignore[arg-type]
     rules = get_type_hints(kind, include_extras=True)
-    for name in table:
+    for name in written:
         if name not in declared:
             problems.say(f"{path}.{name}", f"unknown key; {path} has {', '.join(declared)}")
     values: dict[str, Any] = {}
     for name, key in declared.items():
         rule: Rule = rules[name].__metadata__[0]
-        if name not in table:
+        if name not in written:
             if key.default is MISSING and key.default_factory is MISSING:
                 problems.say(f"{path}.{name}", f"expected {rule.expected}, found nothing")
-        elif rule.accepts(table[name]):
-            values[name] = table[name]
+        elif rule.accepts(written[name]):
+            values[name] = written[name]
         else:
-            problems.note(f"{path}.{name}", rule.expected, table[name])
+            problems.note(f"{path}.{name}", rule.expected, written[name])
     return kind(**values) if len(problems.found) == before else None
