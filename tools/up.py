@@ -1,0 +1,70 @@
+"""`okimi up` and `okimi down`."""
+
+import os
+import signal
+import time
+from typing import Final
+
+from rich.console import Console
+
+from engine.config import Config
+from engine.topology import GATEWAY
+from engine.venue import COUNTERS, segment_name
+from ipc import segment
+from ipc.counters import is_alive
+from tools.run import running_venue
+from tools.supervisor import StopRequest
+
+DOWN_SECONDS_MAX: Final = 10.0
+
+stderr = Console(stderr=True)
+
+
+def run_up(config: Config) -> int:
+    """Serve until asked to stop; exit code 1 when a process died on the way."""
+    stderr.print(config.render(), highlight=False, soft_wrap=True)
+    with running_venue(config, (GATEWAY,), stderr) as supervisor:
+        stop_asked = StopRequest()
+        stderr.print(supervisor.topology.render(), highlight=False, soft_wrap=True)
+        print(f"ready http={supervisor.venue.counters.http.get()}", flush=True)
+        supervisor.serve(stop_asked, report_death)
+        died = list(supervisor.died)
+    return 1 if died else 0
+
+
+def report_death(name: str) -> None:
+    """Tell the operator that a process died."""
+    stderr.print(f"okimi: {name} died; the others go on. `okimi status` shows why", style="red")
+
+
+def run_down(name: str) -> bool:
+    """End the venue `name`; whether there was one. Stale segments are removed either way."""
+    counters = segment_name(name, COUNTERS)
+    try:
+        found = segment.attach(counters)
+    except segment.SegmentMissing:
+        return _remove_stale(name)
+    pid, start = found.header.owner_pid, found.header.owner_start
+    found.close()
+    if not is_alive(pid, start):
+        return _remove_stale(name)
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_SECONDS_MAX
+    while is_alive(pid, start) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if is_alive(pid, start):
+        # The processes die with their supervisor.
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+    _remove_stale(name)
+    return True
+
+
+def _remove_stale(name: str) -> bool:
+    removed = False
+    for part in segment.names(segment_name(name, "")):
+        alive, _ = segment.inspect(part)
+        if not alive:
+            segment.unlink(part)
+            removed = True
+    return removed
