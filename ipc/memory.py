@@ -81,6 +81,12 @@ def allocate(size: int, name: str) -> Region:
     return register(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), name)
 
 
+def allocate_shared(size: int, name: str) -> Region:
+    """Like `allocate`, but processes that are forked afterwards see the same memory."""
+    assert size > 0, "allocate_shared: size must be positive"
+    return register(mmap.mmap(-1, size, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS), name)
+
+
 _WORD = struct.Struct("<q")
 
 

@@ -81,7 +81,7 @@ class Segment:
 
     def prefault(self) -> None:
         """Have every page in place now instead of at first touch (2-4 us each)."""
-        advise(self._region, _MADV_POPULATE_WRITE)
+        populate(self._region)
 
     def prefer_huge_pages(self) -> bool:
         """Ask for huge pages; false when the kernel does not take the advice for shared memory."""
@@ -89,6 +89,11 @@ class Segment:
         if not setting.exists() or "[never]" in setting.read_text():
             return False
         return advise(self._region, _MADV_HUGEPAGE)
+
+
+def populate(region: memory.Region) -> bool:
+    """Put every page in place; false when the kernel cannot (before Linux 5.14)."""
+    return advise(region, _MADV_POPULATE_WRITE)
 
 
 def advise(region: memory.Region, advice: int) -> bool:
