@@ -222,7 +222,7 @@ class Driver:
         events_max = 8 * count + 1024 if events_max is None else events_max
         stamps = memory.allocate(max(count, 1) * 8, "driver.stamps")
         prepared = memory.allocate(max(count, 1) * MESSAGE_BYTES, "driver.commands")
-        prepared.view[: count * MESSAGE_BYTES] = raw.view(np.uint8).reshape(-1)
+        prepared.view[: count * MESSAGE_BYTES] = raw.tobytes()
         collected = memory.allocate(max(events_max, 1) * MESSAGE_BYTES, "driver.events")
         round_trip: Histogram = Histogram.allocate()
         drive.round_trip, drive.stamps, drive.commands = round_trip, stamps.start, prepared.start

@@ -206,27 +206,31 @@ def check_change(command: Command, terms: InstrumentTerms) -> int:
 
 
 @inlined
+def identify_change(state: IngestState, reference: ReferenceData, command: SequencedCommand) -> int:
+    """Check a cancel or an amendment and find the order that it names by client order id."""
+    if command.instrument >= reference.instrument_count:
+        return RejectReason.UNKNOWN_INSTRUMENT.value
+    reason = check_change(command, reference.instruments[command.instrument])
+    if reason == RejectReason.NONE and command.order_id == 0:
+        if has_client_id(command):
+            command.order_id = recall(state, command)
+        if command.order_id == 0:
+            return RejectReason.UNKNOWN_CLIENT_ORDER_ID.value
+    return reason
+
+
+@inlined
 def identify(state: IngestState, reference: ReferenceData, command: SequencedCommand) -> int:
     """Check a command and settle its order id; returns the reason to refuse it, or NONE."""
     kind = command.kind
-    if kind < CommandKind.NEW or kind > CommandKind.AMEND:
-        command.order_id = 0
+    if kind == CommandKind.CANCEL or kind == CommandKind.AMEND:
+        return identify_change(state, reference, command)
+    command.order_id = 0
+    if kind != CommandKind.NEW:
         return RejectReason.UNKNOWN_COMMAND.value
     if command.instrument >= reference.instrument_count:
-        if kind == CommandKind.NEW:
-            command.order_id = 0
         return RejectReason.UNKNOWN_INSTRUMENT.value
-    terms = reference.instruments[command.instrument]
-    if kind != CommandKind.NEW:
-        reason = check_change(command, terms)
-        if reason == RejectReason.NONE and command.order_id == 0:
-            if has_client_id(command):
-                command.order_id = recall(state, command)
-            if command.order_id == 0:
-                reason = RejectReason.UNKNOWN_CLIENT_ORDER_ID.value
-        return reason
-    command.order_id = 0
-    reason = check_new(command, terms)
+    reason = check_new(command, reference.instruments[command.instrument])
     if reason != RejectReason.NONE:
         return reason
     if has_client_id(command):

@@ -6,8 +6,6 @@ the operating system.
 
 from typing import Any
 
-import numpy as np
-
 from engine.config import Config
 from engine.driver import Drive, Driver, exchange
 from engine.limits import ORDERS_MAX
@@ -49,4 +47,4 @@ class InProcessVenue(Driver):
         """Run commands; their events, decoded, in order."""
         outcome = self.run(commands)
         assert len(outcome.events) == outcome.event_count, "execute: more events than kept"
-        return decode_events(memoryview(np.ascontiguousarray(outcome.events)).cast("B"))
+        return decode_events(memoryview(outcome.events.tobytes()))

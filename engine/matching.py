@@ -46,9 +46,8 @@ from engine.messages import (
     RejectReason,
     TimeInForce,
 )
-from engine.orders import NO_ORDER, Order, find_order, has_room, return_slot, take_slot
+from engine.orders import NO_ORDER, find_order, has_room, return_slot, take_slot
 from engine.stage import (
-    Inbox,
     Outbox,
     Telemetry,
     copy_words,
@@ -58,7 +57,7 @@ from engine.stage import (
 )
 from ipc.jit import inlined, kernel
 from ipc.record import CACHE_LINE_BYTES, Record, i64
-from ipc.ring import consume, ready, slot
+from ipc.ring import Inbox, consume, ready, slot
 
 EVENTS_CLAIMED_MAX: Final = 4 * EVENTS_PER_SLICE_MAX
 """Event slots a step asks for; it stops taking commands when a slice might not fit."""

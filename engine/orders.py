@@ -1,11 +1,12 @@
 """The order pool and the map from order ids to its slots. Owned by the matching stage.
 
-The functions serve any pool with these fields and links (risk keeps its reservations so). Orders are 64-byte lines that are reused last-in first-out, so the working set stays in cache.
+Orders are 64-byte lines that are reused last-in first-out, so the working set stays in cache.
 Engine order ids are dense, so the map is a plain table indexed by the low bits of the id; two
 live orders collide only when their ids are ORDER_MAP_SLOTS apart, and then they are chained.
+The functions serve any pool with these fields and links: risk keeps its reservations in one.
 """
 
-from typing import Final
+from typing import Any, Final, Protocol
 
 from engine.limits import ORDER_MAP_SLOTS, ORDERS_MAX
 from ipc.jit import inlined
@@ -51,8 +52,19 @@ class OrderPool(Record, align=CACHE_LINE_BYTES):
     orders: Array[Order] = length(ORDERS_MAX)
 
 
+class Pool(Protocol):
+    """What the functions below need of a pool; its orders have `order_id` and `chained`."""
+
+    limit: int
+    live: int
+    used: int
+    free: int
+    map: Array[int]
+    orders: Array[Any]
+
+
 @inlined
-def find_order(pool: OrderPool, order_id: int) -> int:
+def find_order(pool: Pool, order_id: int) -> int:
     """Slot of the live order `order_id`, or NO_ORDER."""
     index = pool.map[order_id & (ORDER_MAP_SLOTS - 1)]
     while index != NO_ORDER and pool.orders[index].order_id != order_id:
@@ -61,13 +73,13 @@ def find_order(pool: OrderPool, order_id: int) -> int:
 
 
 @inlined
-def has_room(pool: OrderPool) -> bool:
+def has_room(pool: Pool) -> bool:
     """Whether one more order may live."""
     return pool.live < pool.limit
 
 
 @inlined
-def take_slot(pool: OrderPool, order_id: int) -> int:
+def take_slot(pool: Pool, order_id: int) -> int:
     """Take a slot for `order_id` and enter it in the map; check `has_room` first."""
     assert pool.live < pool.limit, "take_slot: the pool is full"
     index = pool.free
@@ -86,7 +98,7 @@ def take_slot(pool: OrderPool, order_id: int) -> int:
 
 
 @inlined
-def return_slot(pool: OrderPool, index: int) -> None:
+def return_slot(pool: Pool, index: int) -> None:
     """Give a slot back; the order is unknown from now on."""
     order = pool.orders[index]
     place = order.order_id & (ORDER_MAP_SLOTS - 1)

@@ -45,7 +45,6 @@ from engine.reservations import (
     units_for,
 )
 from engine.stage import (
-    Inbox,
     Outbox,
     Telemetry,
     copy_words,
@@ -57,7 +56,7 @@ from engine.stage import (
 from ipc.intrinsics import multiply_overflows
 from ipc.jit import inlined, kernel
 from ipc.record import CACHE_LINE_BYTES, Array, Record, Ref, i64, length
-from ipc.ring import consume, ready, slot
+from ipc.ring import Inbox, consume, ready, slot
 
 EVENTS_BATCH_MAX: Final = 4 * BATCH_MAX
 """Events applied in one step before commands are decided."""

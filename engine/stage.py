@@ -5,21 +5,13 @@ the clock that it is handed, without allocation. Its state lives in shared memor
 it alone; its ports are process-local. Output is published first, then input is consumed.
 """
 
+from engine.messages import Message
 from ipc.clock import Clock, ticks, ticks_to_ns
 from ipc.counters import StageStatistics
 from ipc.histogram import record
 from ipc.jit import inlined
 from ipc.record import Record, Ref, i64
-from ipc.ring import Cursor, Ring, claim, publish, slot
-
-from engine.messages import Message
-
-
-class Inbox(Record):
-    """The ring a stage reads, and its cursor there."""
-
-    ring: Ref[Ring]
-    cursor: Ref[Cursor]
+from ipc.ring import Inbox, Ring, claim, publish, slot
 
 
 class Outbox(Record):

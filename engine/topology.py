@@ -136,9 +136,11 @@ def plan(
     layout = config.venue.layout
     if layout == "auto":
         layout = "spread" if len(cores) >= SPREAD_CORES_MIN else "compact"
-    groups = [(stage,) for stage in STAGES] if layout == "spread" else [STAGES]
+    groups: list[tuple[str, ...]] = [STAGES]
+    if layout == "spread":
+        groups = [(stage,) for stage in STAGES]
     # Clients first: they share the cores at the front with the rest of the machine.
-    wanted = [((client,), client) for client in clients]
+    wanted: list[tuple[tuple[str, ...], str]] = [((client,), client) for client in clients]
     wanted += [(group, group[0] if len(group) == 1 else "engine") for group in groups]
     fits = len(cores) >= len(wanted)
     strategy = _strategy(config.waiting.strategy, len(groups), len(cores))

@@ -31,7 +31,7 @@ class Region:
     def offset(self, address: int, size: int) -> int:
         """Offset of `size` bytes at `address`; MemoryFault when they do not lie inside."""
         offset = address - self.start
-        if 0 <= offset and offset + size <= self.size:
+        if offset >= 0 and offset + size <= self.size:
             return offset
         raise MemoryFault(
             f"{size} bytes at offset {offset} lie outside of {self.name!r} ({self.size} bytes)"

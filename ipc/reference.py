@@ -34,8 +34,9 @@ from numba.core.typing.templates import (
     signature,
 )
 
+from ipc.field import Field, Scalar
 from ipc.jit import CHECKED
-from ipc.record import Field, Record, RecordMeta, Scalar, fingerprint
+from ipc.record import Record, RecordMeta, fingerprint
 
 _BYTE = ir.IntType(8)
 _WORD = ir.IntType(64)
@@ -85,16 +86,15 @@ class RecordClass(types.Callable, types.Opaque):  # type: ignore[misc]
         return RecordClass
 
 
-register_model(RecordType)(type("RecordModel", (models.PrimitiveModel,), {
-    "__init__": lambda self, manager, fe_type: models.PrimitiveModel.__init__(
-        self, manager, fe_type, _WORD
-    )
-}))
-register_model(ArrayType)(type("ArrayModel", (models.PrimitiveModel,), {
-    "__init__": lambda self, manager, fe_type: models.PrimitiveModel.__init__(
-        self, manager, fe_type, _WORD
-    )
-}))
+class _AddressModel(models.PrimitiveModel):  # type: ignore[misc]
+    """In machine code a reference is a bare address."""
+
+    def __init__(self, manager: Any, typ: Any) -> None:
+        super().__init__(manager, typ, _WORD)
+
+
+register_model(RecordType)(_AddressModel)
+register_model(ArrayType)(_AddressModel)
 register_model(RecordClass)(models.OpaqueModel)
 
 

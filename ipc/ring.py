@@ -262,8 +262,8 @@ def observe(ring: Ring, observer: Observer, target: int, wanted: int) -> int:
 # --- several rings polled as one -------------------------------------------------------------
 
 
-class Source(Record):
-    """One ring of a group and the cursor with which the group's owner reads it."""
+class Inbox(Record):
+    """A ring and the cursor with which its holder reads it; lives in the reader's own memory."""
 
     ring: Ref[Ring]
     cursor: Ref[Cursor]
@@ -280,7 +280,7 @@ class RingGroup(Record):
     "Rings in use."
     turn: i64
     "The ring that is looked at first next time."
-    sources: Array[Source] = length(RINGS_POLLED_MAX)
+    sources: Array[Inbox] = length(RINGS_POLLED_MAX)
 
 
 @inlined

@@ -196,9 +196,7 @@ def doctor(name: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--format", "form", type=click.Choice(["kraken", "mbo", "meb"]), required=True
-)
+@click.option("--format", "form", type=click.Choice(["kraken", "mbo", "meb"]), required=True)
 @click.option("--verify", is_flag=True, help="Check the events against the file's own oracle.")
 @click.option("--rate", type=click.FloatRange(0), default=0.0, help="Commands/s; 0: full speed.")
 @layout_option

@@ -12,6 +12,7 @@ from engine.topology import GATEWAY
 from engine.venue import COUNTERS, segment_name
 from ipc import segment
 from ipc.counters import is_alive
+from ipc.errors import SegmentMissing
 from tools.run import running_venue
 from tools.supervisor import StopRequest
 
@@ -42,7 +43,7 @@ def run_down(name: str) -> bool:
     counters = segment_name(name, COUNTERS)
     try:
         found = segment.attach(counters)
-    except segment.SegmentMissing:
+    except SegmentMissing:
         return _remove_stale(name)
     pid, start = found.header.owner_pid, found.header.owner_start
     found.close()

@@ -180,7 +180,15 @@ def make_stream(scenario: Scenario, seed: int = 23) -> Any:
     flow: Flow = Flow.allocate()
     target = memory.allocate(scenario.messages * MESSAGE_BYTES, "bench.decisions")
     flow.random, flow.next_order_id, flow.target, flow.stand = seed, 1, target.start, stand
-    for name in ("symbols", "depth", "reach_ticks", "aggressive", "walk", "swing_ticks", "messages"):
+    for name in (
+        "symbols",
+        "depth",
+        "reach_ticks",
+        "aggressive",
+        "walk",
+        "swing_ticks",
+        "messages",
+    ):
         setattr(flow, name, getattr(scenario, name))
     for symbol in range(scenario.symbols):
         flow.middles[symbol] = START_TICKS
