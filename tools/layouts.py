@@ -1,0 +1,106 @@
+"""Layouts of messages and shared memory as documentation: `python -m tools.layouts` prints them.
+
+docs/messages.md and docs/memory-map.md are this module's output; a test compares them.
+"""
+
+import sys
+from typing import Final
+
+from engine.matching import MatchingState
+from engine.messages import (
+    ChangeEvent,
+    Command,
+    CommandFlag,
+    CommandKind,
+    Decision,
+    EventFlag,
+    EventKind,
+    OrderEvent,
+    OrderType,
+    RejectReason,
+    SequencedCommand,
+    Side,
+    TimeInForce,
+    TradeEvent,
+)
+from engine.reference import InstrumentTerms
+from ipc.counters import CountersFile, ProcessEntry, StageStatistics
+from ipc.record import Record, table
+from ipc.ring import Cursor, Producer, Ring
+from ipc.segment import SegmentHeader
+from ipc.wait import Doorbell
+
+MESSAGES: Final = (Command, SequencedCommand, Decision, OrderEvent, TradeEvent, ChangeEvent)
+MEMORY: Final = (
+    SegmentHeader,
+    Ring,
+    Producer,
+    Cursor,
+    CountersFile,
+    ProcessEntry,
+    Doorbell,
+    StageStatistics,
+    InstrumentTerms,
+)
+ENUMS: Final = (
+    CommandKind,
+    Side,
+    OrderType,
+    TimeInForce,
+    CommandFlag,
+    EventKind,
+    EventFlag,
+    RejectReason,
+)
+
+MESSAGES_HEAD: Final = """# Messages
+
+Made from the declarations in `engine/messages.py` by `python -m tools.layouts messages`; do not
+edit. All integers are little-endian. Every message is 128 bytes and begins with its sequence.
+"""
+
+MEMORY_HEAD: Final = """# Shared memory
+
+Made from the declarations by `python -m tools.layouts memory`; do not edit. A venue named NAME is
+these segments in the shared memory file system, each beginning with the segment header:
+
+| segment | holds | written by |
+|---|---|---|
+| `okimi.NAME.counters` | processes, heartbeats, doorbells, clock, statistics | supervisor; each process its own lines |
+| `okimi.NAME.reference` | instruments and accounts | supervisor, before the start |
+| `okimi.NAME.ring.orders.CLIENT` | commands of one client | that client; ingest its cursor |
+| `okimi.NAME.ring.commands` | sequenced commands | ingest; risk its cursor |
+| `okimi.NAME.ring.decisions` | decisions | risk; matching its cursor |
+| `okimi.NAME.ring.events` | events | matching; each reader its cursor |
+| `okimi.NAME.state.ingest` | sequence, remembered client order ids | ingest |
+| `okimi.NAME.state.risk` | balances, reservations | risk |
+| `okimi.NAME.state.matching` | books, orders | matching |
+"""
+
+
+def _section(record: type[Record]) -> str:
+    text = " ".join((record.__doc__ or "").split())
+    return f"## {record.__name__}\n\n{text} {record.size} bytes.\n\n{table(record)}\n"
+
+
+def messages_page() -> str:
+    """docs/messages.md."""
+    parts = [MESSAGES_HEAD, *map(_section, MESSAGES)]
+    for kind in ENUMS:
+        rows = [f"| {member.value} | {member.name} |" for member in kind]
+        text = " ".join((kind.__doc__ or "").split())
+        parts.append(f"## {kind.__name__}\n\n{text}\n\n| value | name |\n|---:|---|\n")
+        parts[-1] += "\n".join(rows) + "\n"
+    return "\n".join(parts)
+
+
+def memory_page() -> str:
+    """docs/memory-map.md."""
+    largest = f"\nThe largest is matching's state: {MatchingState.size:,} bytes of address space.\n"
+    return "\n".join([MEMORY_HEAD + largest, *map(_section, MEMORY)])
+
+
+PAGES: Final = {"messages": messages_page, "memory": memory_page}
+
+if __name__ == "__main__":
+    sys.stdout.write(PAGES[sys.argv[1]]())
