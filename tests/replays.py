@@ -1,0 +1,54 @@
+"""Plans of replays through the naive venue, so that formats are judged without the engine."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from engine.config import Config
+from engine.messages import EVENT_CODECS, MESSAGE_BYTES, EventKind
+from tests.twin import Command, Instrument, Venue
+from tools.replay import Plan
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+"""Recordings that do not come with the product."""
+
+
+def shared(name: str) -> Path:
+    """A file or folder of SHARED; the test is skipped where it is absent."""
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"{name} is not in {SHARED}: this recording does not come with okimi")
+    return path
+
+
+def venue_of(plan: Plan) -> Venue:
+    """The naive venue that a plan asks for, by way of the engine's configuration."""
+    config = Config.build(**plan.tables)
+    instruments = [
+        Instrument(*(getattr(instrument, name) for name in Instrument._fields))
+        for instrument in config.instruments
+    ]
+    balances = {
+        account.number: {balance.asset_index: balance.units for balance in account.balances}
+        for account in config.accounts
+    }
+    return Venue(instruments, balances)
+
+
+def commands_of(plan: Plan) -> list[Command]:
+    """A plan's commands as its only source sends them."""
+    columns = [plan.commands[name].tolist() for name in Command._fields]
+    rows = map(Command._make, zip(*columns, strict=True))
+    return [row._replace(sequence=number) for number, row in enumerate(rows, start=1)]
+
+
+def slots_of(plan: Plan) -> npt.NDArray[np.uint8]:
+    """The event slots that the naive venue answers a plan with."""
+    raw = bytearray()
+    venue = venue_of(plan)
+    for command in commands_of(plan):
+        for event in venue.submit(command):
+            raw += EVENT_CODECS[EventKind(event.kind)].encode(**event._asdict())
+    return np.frombuffer(raw, np.uint8).reshape(-1, MESSAGE_BYTES).copy()
