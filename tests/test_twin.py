@@ -216,7 +216,7 @@ def test_fok_is_all_or_nothing(bench: Bench) -> None:
 def test_post_only_never_takes(bench: Bench) -> None:
     bench.new(ALICE, SELL, 10, 4)
     (refused,) = bench.new(BOB, BUY, 10, 4, flags=CommandFlag.POST_ONLY, client_order_id=b"p")
-    assert brief(refused) == ("REJECTED", 2, 10, 4, LAST, 0)
+    assert brief(refused) == ("REJECTED", 2, 10, 4, LAST | EventFlag.POST_ONLY, 0)
     assert reasons([refused]) == ["WOULD_TRADE"]
     assert refused.client_order_id == b"p"  # type: ignore[union-attr]
     (rests,) = bench.new(BOB, BUY, 9, 4, flags=CommandFlag.POST_ONLY)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from engine.limits import PRICE_TICKS_MAX, QTY_LOTS_MAX
+from engine.limits import BALANCE_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
 
 
 class Instrument(NamedTuple):
@@ -11,11 +11,11 @@ class Instrument(NamedTuple):
     price_min_ticks: int = -PRICE_TICKS_MAX
     price_max_ticks: int = PRICE_TICKS_MAX
     qty_max_lots: int = QTY_LOTS_MAX
-    notional_max_units: int = (1 << 63) - 1
+    notional_max_units: int = BALANCE_MAX
     notional_multiplier: int = 1
     notional_divisor: int = 1
     collar_bps: int = 0
     reference_ticks: int = 0
-    base_asset_index: int = 0
-    quote_asset_index: int = 1
+    base_asset_index: int = 1
+    quote_asset_index: int = 0
     base_units_per_lot: int = 1

@@ -350,6 +350,8 @@ class Exchange:
         if decision.kind in changes:
             kind = changes[decision.kind]
             return ChangeEvent(**fields, kind=kind, leaves_lots=0, previous_price_ticks=0)
+        if decision.flags & CommandFlag.POST_ONLY:
+            fields["flags"] = EventFlag.POST_ONLY
         return OrderEvent(
             **fields, kind=EventKind.REJECTED, client_order_id=decision.client_order_id
         )

@@ -8,9 +8,10 @@ settle rounded down, so that a reservation always covers its trades.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from engine.limits import ORDERS_MAX
 from engine.messages import CommandFlag, CommandKind, EventKind, OrderType, RejectReason, Side
 from tests.twin.instrument import Instrument
-from tests.twin.messages import ChangeEvent, Decision, Event, Sequenced, TradeEvent
+from tests.twin.messages import Decision, Event, Sequenced, TradeEvent
 
 INT64_MAX = (1 << 63) - 1
 BPS = 10_000
@@ -26,15 +27,21 @@ class Balance:
 
 @dataclass
 class Hold:
-    """A live order as risk knows it, and the units that are reserved for it."""
+    """A live order as risk knows it, and what is reserved for it.
+
+    The bound is the highest price and the largest open quantity that the order can have while
+    amendments are under way; without any it is the order's own price and open quantity.
+    """
 
     account: int
     instrument: int
     side: int
-    price_ticks: int
     total_lots: int
+    price_ticks: int
     open_lots: int
-    reserved_units: int
+    bound_price_ticks: int
+    bound_lots: int
+    amendments: int = 0
 
 
 class Risk:
@@ -44,6 +51,7 @@ class Risk:
         self,
         instruments: Sequence[Instrument],
         balances: Mapping[int, Mapping[int, int]],
+        orders_max: int = ORDERS_MAX - 1,
     ) -> None:
         """Configured accounts: `balances[account][asset]` in units; an account may be empty."""
         self.instruments = instruments
@@ -53,66 +61,102 @@ class Risk:
         }
         self.holds: dict[int, Hold] = {}
         self.references = [instrument.reference_ticks for instrument in instruments]
-        self._events = 0
+        self.applied = 0
+        self._orders_max = orders_max
 
     # --- decisions ---------------------------------------------------------------------------
 
     def decide(self, command: Sequenced) -> Decision:
         """Pass, price or refuse one command."""
-        reason, price_ticks = command.reason, command.price_ticks
-        if not reason and command.kind == CommandKind.NEW:
-            if command.order_type == OrderType.MARKET and command.account in self.balances:
-                price_ticks = self._protective_price(command)
-            command = command._replace(price_ticks=price_ticks)
-            reason = next(self._faults_of_new(command), RejectReason.NONE)
-            if not reason:
-                self._hold(command)
+        reason = command.reason
+        if not reason and command.account not in self.balances:
+            reason = RejectReason.UNKNOWN_ACCOUNT
+        elif not reason and command.kind == CommandKind.NEW:
+            reason, command = self._decide_new(command)
         elif not reason and command.kind == CommandKind.AMEND:
-            reason = next(self._faults_of_amend(command), RejectReason.NONE)
-            if not reason:
-                self._grow(command)
-        fields = command._asdict() | {"reason": reason, "ev_wm": self._events}
-        return Decision(**fields)
+            reason = self._decide_amend(command)
+        return Decision(**(command._asdict() | {"reason": reason, "ev_wm": self.applied}))
 
-    def _faults_of_new(self, command: Sequenced) -> Iterator[RejectReason]:
-        if command.account not in self.balances:
-            yield RejectReason.UNKNOWN_ACCOUNT
-        yield from self._faults_of_size(command)
-        if command.order_type == OrderType.LIMIT:
-            yield from self._faults_of_price(command)
-        elif command.price_ticks < self.instruments[command.instrument].price_min_ticks:
-            yield RejectReason.INSUFFICIENT_BALANCE
-        index, side = command.instrument, command.side
-        units = self._needed(index, side, command.price_ticks, command.qty_lots)
-        if self._balance(command.account, index, side).available < units:
-            yield RejectReason.INSUFFICIENT_BALANCE
+    def _decide_new(self, command: Sequenced) -> tuple[int, Sequenced]:
+        """The reason to refuse a new order, if any, and the order, which may have got a price."""
+        if command.order_type == OrderType.MARKET:
+            priced = command._replace(price_ticks=self._protective_price(command))
+            reason = next(self._faults_of_market(priced), RejectReason.NONE)
+        else:
+            priced = command
+            reason = next(self._faults_of_limit(command), RejectReason.NONE)
+        if reason:
+            return reason, command
+        if len(self.holds) >= self._orders_max:
+            return RejectReason.TOO_MANY_ORDERS, priced
+        account, index, side = command.account, command.instrument, command.side
+        price, lots = priced.price_ticks, command.qty_lots
+        needed = self._needed(index, side, price, lots)
+        if self._balance(account, index, side).available < needed:
+            return RejectReason.INSUFFICIENT_BALANCE, priced
+        hold = Hold(account, index, side, lots, price, lots, price, lots)
+        self.holds[command.order_id] = hold
+        self._reserve(hold)
+        return RejectReason.NONE, priced
 
-    def _faults_of_amend(self, command: Sequenced) -> Iterator[RejectReason]:
-        hold = self._own_hold(command)
-        if hold is None:
-            return
-        yield from self._faults_of_size(command)
-        yield from self._faults_of_price(command)
-        more = self._amended_units(hold, command) - hold.reserved_units
+    def _decide_amend(self, command: Sequenced) -> int:
+        """The reason to refuse an amendment, if any; an order that is not known passes."""
+        hold = self.holds.get(command.order_id)
+        if hold is None or not _is_owner(hold, command):
+            return RejectReason.NONE
+        reason = next(self._faults_of_limit(command), RejectReason.NONE)
+        filled = hold.total_lots - hold.open_lots
+        open_lots = command.qty_lots - filled
+        bound_lots = max(hold.bound_lots, open_lots)
+        if command.flags & CommandFlag.LEAVES:
+            # Whatever fills before the amendment arrives is not taken off what it asks for.
+            open_lots = command.qty_lots
+            bound_lots = hold.bound_lots + command.qty_lots
+        if reason or open_lots <= 0:
+            return reason
+        bound_price = max(hold.bound_price_ticks, command.price_ticks)
+        if self._overflows(hold.instrument, bound_price, bound_lots):
+            return RejectReason.NOTIONAL_OVERFLOW
+        more = self._needed(hold.instrument, hold.side, bound_price, bound_lots)
+        more -= self._held(hold)
         if self._balance(hold.account, hold.instrument, hold.side).available < more:
-            yield RejectReason.INSUFFICIENT_BALANCE
+            return RejectReason.INSUFFICIENT_BALANCE
+        self._release(hold)
+        hold.bound_price_ticks, hold.bound_lots = bound_price, bound_lots
+        hold.amendments += 1
+        self._reserve(hold)
+        return RejectReason.NONE
 
-    def _faults_of_size(self, command: Sequenced) -> Iterator[RejectReason]:
+    def _faults_of_limit(self, command: Sequenced) -> Iterator[RejectReason]:
+        """All that is wrong with a price and quantity, what counts first."""
+        index, price_ticks, lots = command.instrument, command.price_ticks, command.qty_lots
+        instrument = self.instruments[index]
+        if lots > instrument.qty_max_lots:
+            yield RejectReason.QUANTITY_ABOVE_MAX
+        if self._overflows(index, price_ticks, lots):
+            yield RejectReason.NOTIONAL_OVERFLOW
+        if self._needed(index, Side.BUY, abs(price_ticks), lots) > instrument.notional_max_units:
+            yield RejectReason.NOTIONAL_ABOVE_MAX
+        reference = self.references[index]
+        distance = abs(price_ticks - reference)
+        collared = instrument.collar_bps and reference
+        if collared and distance * BPS > instrument.collar_bps * abs(reference):
+            yield RejectReason.PRICE_COLLAR
+
+    def _faults_of_market(self, command: Sequenced) -> Iterator[RejectReason]:
+        """The same for an order with a protective price, which a buyer can always pay."""
         instrument = self.instruments[command.instrument]
         if command.qty_lots > instrument.qty_max_lots:
             yield RejectReason.QUANTITY_ABOVE_MAX
-        product = abs(command.price_ticks * command.qty_lots * instrument.notional_multiplier)
-        if product > INT64_MAX:
+        if command.qty_lots * instrument.notional_multiplier > INT64_MAX:
             yield RejectReason.NOTIONAL_OVERFLOW
-        if -(-product // instrument.notional_divisor) > instrument.notional_max_units:
-            yield RejectReason.NOTIONAL_ABOVE_MAX
-
-    def _faults_of_price(self, command: Sequenced) -> Iterator[RejectReason]:
-        collar_bps = self.instruments[command.instrument].collar_bps
-        reference = self.references[command.instrument]
-        distance = abs(command.price_ticks - reference)
-        if collar_bps and reference and distance * BPS > collar_bps * reference:
-            yield RejectReason.PRICE_COLLAR
+        if command.price_ticks < instrument.price_min_ticks:
+            available = self._balance(command.account, command.instrument, Side.BUY).available
+            scarce = available <= instrument.notional_max_units
+            yield RejectReason.INSUFFICIENT_BALANCE if scarce else RejectReason.NOTIONAL_ABOVE_MAX
+        bought = command.side == Side.BUY
+        if bought and self._overflows(command.instrument, command.price_ticks, command.qty_lots):
+            yield RejectReason.NOTIONAL_OVERFLOW
 
     def _protective_price(self, command: Sequenced) -> int:
         """The worst price at which a market order may trade; below the range: cannot pay."""
@@ -121,28 +165,38 @@ class Risk:
         reference = self.references[command.instrument]
         price = highest if command.side == Side.BUY else lowest
         if reference and instrument.collar_bps:
-            slack = reference * instrument.collar_bps // BPS
-            price = reference + slack if command.side == Side.BUY else reference - slack
-        price = max(lowest, min(highest, price))
+            band = abs(reference) * instrument.collar_bps // BPS
+            price = reference + band if command.side == Side.BUY else reference - band
+            price = max(lowest, min(highest, price))
         if command.side == Side.SELL:
             return price
         available = self._balance(command.account, command.instrument, Side.BUY).available
-        lots_price = command.qty_lots * instrument.notional_multiplier
-        return min(price, available * instrument.notional_divisor // lots_price)
+        budget = min(available, instrument.notional_max_units)
+        unit = command.qty_lots * instrument.notional_multiplier
+        if abs(budget * instrument.notional_divisor) > INT64_MAX:
+            # The engine rounds down once more here rather than to leave int64.
+            return min(price, budget // unit * instrument.notional_divisor)
+        return min(price, budget * instrument.notional_divisor // unit)
 
-    # --- reservations ------------------------------------------------------------------------
+    # --- money -------------------------------------------------------------------------------
 
-    def _needed(self, index: int, side: int, price_ticks: int, open_lots: int) -> int:
+    def _overflows(self, index: int, price_ticks: int, lots: int) -> bool:
+        """Whether a value in units, or a quantity in base units, does not fit an int64."""
+        instrument = self.instruments[index]
+        product = abs(price_ticks) * lots * instrument.notional_multiplier
+        too_much = product + instrument.notional_divisor > INT64_MAX
+        return too_much or lots * instrument.base_units_per_lot > INT64_MAX
+
+    def _needed(self, index: int, side: int, price_ticks: int, lots: int) -> int:
         """Units to reserve: quote for a buyer, rounded up; base for a seller."""
         instrument = self.instruments[index]
         if side == Side.SELL:
-            return open_lots * instrument.base_units_per_lot
-        product = price_ticks * open_lots * instrument.notional_multiplier
+            return lots * instrument.base_units_per_lot
+        product = price_ticks * lots * instrument.notional_multiplier
         return max(0, -(-product // instrument.notional_divisor))
 
-    def _worth(self, hold: Hold) -> int:
-        """Units that an order needs for what is open."""
-        return self._needed(hold.instrument, hold.side, hold.price_ticks, hold.open_lots)
+    def _held(self, hold: Hold) -> int:
+        return self._needed(hold.instrument, hold.side, hold.bound_price_ticks, hold.bound_lots)
 
     def _balance(self, account: int, index: int, side: int) -> Balance:
         """Where an order of this side takes its money from."""
@@ -150,64 +204,31 @@ class Risk:
         asset = instrument.quote_asset_index if side == Side.BUY else instrument.base_asset_index
         return self.balances[account].setdefault(asset, Balance())
 
-    def _own_hold(self, command: Sequenced) -> Hold | None:
-        hold = self.holds.get(command.order_id)
-        return hold if hold is not None and hold.account == command.account else None
-
-    def _hold(self, command: Sequenced) -> None:
-        hold = Hold(
-            command.account,
-            command.instrument,
-            command.side,
-            command.price_ticks,
-            command.qty_lots,
-            command.qty_lots,
-            0,
-        )
-        self.holds[command.order_id] = hold
-        self._reserve(hold, self._worth(hold))
-
-    def _amended_units(self, hold: Hold, command: Sequenced) -> int:
-        """What the order needs if the amendment succeeds."""
-        filled = hold.total_lots - hold.open_lots
-        wants_leaves = command.flags & CommandFlag.LEAVES
-        open_lots = command.qty_lots if wants_leaves else max(0, command.qty_lots - filled)
-        return self._needed(hold.instrument, hold.side, command.price_ticks, open_lots)
-
-    def _grow(self, command: Sequenced) -> None:
-        hold = self._own_hold(command)
-        if hold is not None:
-            self._reserve(hold, max(hold.reserved_units, self._amended_units(hold, command)))
-
-    def _reserve(self, hold: Hold, units: int) -> None:
-        """Move units between available and reserved until the order holds `units`."""
+    def _reserve(self, hold: Hold) -> None:
         balance = self._balance(hold.account, hold.instrument, hold.side)
-        balance.available -= units - hold.reserved_units
-        balance.reserved += units - hold.reserved_units
-        hold.reserved_units = units
+        balance.available -= self._held(hold)
+        balance.reserved += self._held(hold)
+
+    def _release(self, hold: Hold) -> None:
+        balance = self._balance(hold.account, hold.instrument, hold.side)
+        balance.available += self._held(hold)
+        balance.reserved -= self._held(hold)
 
     # --- events ------------------------------------------------------------------------------
 
     def apply(self, event: Event) -> None:
         """Take over what matching did."""
-        assert event.sequence == self._events + 1, "risk misses an event"
-        self._events += 1
+        assert event.sequence == self.applied + 1, "risk misses an event"
+        self.applied += 1
+        if 0 < event.reason < RejectReason.UNKNOWN_ORDER:
+            # Refused before matching. It may name another order: whose client id it repeats.
+            return
         if isinstance(event, TradeEvent):
             self._settle(event)
-        elif event.reason in (RejectReason.WOULD_TRADE, RejectReason.BOOK_FULL) and (
-            event.kind == EventKind.REJECTED
-        ):
-            # A REJECTED of ingest may name another order: the one whose client id it repeats.
-            self._drop(event.order_id)
-        elif event.kind == EventKind.CANCELED:
-            self._drop(event.order_id)
-        elif isinstance(event, ChangeEvent) and event.order_id in self.holds:
-            hold = self.holds[event.order_id]
-            if event.kind == EventKind.REPLACED:
-                hold.price_ticks = event.price_ticks
-                hold.total_lots, hold.open_lots = event.qty_lots, event.leaves_lots
-            if event.kind in (EventKind.REPLACED, EventKind.REPLACE_REJECTED):
-                self._shrink(hold)
+        elif event.kind in (EventKind.REJECTED, EventKind.CANCELED):
+            self._release(self.holds.pop(event.order_id))
+        elif event.kind in (EventKind.REPLACED, EventKind.REPLACE_REJECTED):
+            self._answer(event)
 
     def _settle(self, trade: TradeEvent) -> None:
         instrument = self.instruments[trade.instrument]
@@ -217,20 +238,36 @@ class Risk:
         base_units = trade.qty_lots * instrument.base_units_per_lot
         for order_id in (trade.order_id, trade.maker_order_id):
             hold = self.holds[order_id]
-            gives, takes = (
-                (quote_units, base_units) if hold.side == Side.BUY else (base_units, quote_units)
-            )
+            bought = hold.side == Side.BUY
+            gives, takes = (quote_units, base_units) if bought else (base_units, quote_units)
+            self._release(hold)
             self._balance(hold.account, hold.instrument, hold.side).available -= gives
             self._balance(hold.account, hold.instrument, 1 - hold.side).available += takes
             hold.open_lots -= trade.qty_lots
-            self._shrink(hold)
+            hold.bound_lots -= trade.qty_lots
             if hold.open_lots == 0:
                 del self.holds[order_id]
+            else:
+                self._reserve(hold)
 
-    def _shrink(self, hold: Hold) -> None:
-        """Give back what the open quantity does not need any more."""
-        self._reserve(hold, self._worth(hold))
+    def _answer(self, event: Event) -> None:
+        """An amendment that risk had let pass was carried out or refused."""
+        hold = self.holds.get(event.order_id)
+        if hold is None or not _is_owner(hold, event):
+            return
+        if event.reason == RejectReason.UNKNOWN_ORDER:
+            # Sent before the order existed, by guessing its id: nothing was reserved for it.
+            return
+        self._release(hold)
+        if event.kind == EventKind.REPLACED:
+            assert not isinstance(event, TradeEvent)
+            hold.price_ticks, hold.total_lots = event.price_ticks, event.qty_lots
+            hold.open_lots = event.leaves_lots  # type: ignore[union-attr]
+        hold.amendments -= 1
+        if hold.amendments == 0:
+            hold.bound_price_ticks, hold.bound_lots = hold.price_ticks, hold.open_lots
+        self._reserve(hold)
 
-    def _drop(self, order_id: int) -> None:
-        hold = self.holds.pop(order_id)
-        self._reserve(hold, 0)
+
+def _is_owner(hold: Hold, message: Sequenced | Event) -> bool:
+    return (hold.account, hold.instrument) == (message.account, message.instrument)

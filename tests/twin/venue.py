@@ -22,7 +22,7 @@ class Venue:
     ) -> None:
         """An empty venue; see the stages for the meaning of the arguments."""
         self.ingest = Ingest(instruments, client_order_ids_max)
-        self.risk = Risk(instruments, balances)
+        self.risk = Risk(instruments, balances, orders_max)
         self.exchange = Exchange(len(instruments), orders_max)
 
     def submit(self, command: Command, time_ns: int = 0) -> list[Event]:

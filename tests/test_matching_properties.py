@@ -1,0 +1,74 @@
+"""The engine and its naive twin, given the same commands, answer with the same events.
+
+Nobody runs out of money here, so that all that happens is ingest's and matching's doing and does
+not depend on how far risk lags behind.
+"""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from ipc.jit import INTERPRETED
+from tests.bulk_streams import CALM, DEEP, STORM, WIDE, Habits, bulk
+from tests.engines import engine_for
+from tests.streams import Stream, ample_markets, streams
+from tests.twin import Audit, Venue
+
+PATIENT = settings(
+    max_examples=15 if INTERPRETED else 150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@PATIENT
+@given(streams(ample_markets()))
+def test_the_engine_agrees_with_its_twin(stream: Stream) -> None:
+    with engine_for(stream.market) as engine:
+        assert engine.run(stream.commands) == stream.events
+
+
+@PATIENT
+@given(streams(ample_markets(), max_size=120))
+def test_the_twin_contradicts_itself_never(stream: Stream) -> None:
+    audit = Audit()
+    audit.apply(stream.events)
+    audit.check_finished()
+
+
+BULKS = [
+    pytest.param(1, CALM, 1, 10_000, id="calm"),
+    pytest.param(2, CALM, 7, 10_000, id="seven-books"),
+    pytest.param(3, STORM, 2, 0, id="amend-storm-around-zero"),
+    pytest.param(4, DEEP, 1, -1_000_000, id="deep-negative"),
+    pytest.param(5, WIDE, 2, 1 << 40, id="wide"),
+]
+
+
+@pytest.mark.parametrize(("seed", "habits", "instruments", "middle"), BULKS)
+def test_long_streams_agree(seed: int, habits: Habits, instruments: int, middle: int) -> None:
+    count = 600 if INTERPRETED else 20_000
+    stream = bulk(seed, count, habits, instruments, middle)
+    with engine_for(stream.market) as engine:
+        events = engine.run(stream.commands)
+    for mine, theirs in zip(events, stream.events, strict=False):
+        assert mine == theirs, f"command {theirs.dseq} of bulk({seed}, {count}, ...)"
+    assert len(events) == len(stream.events)
+    audit = Audit()
+    audit.apply(events)
+    audit.check_finished()
+
+
+def test_a_run_cut_in_pieces_gives_the_same_events() -> None:
+    stream = bulk(6, 300 if INTERPRETED else 3_000, CALM, 2)
+    with engine_for(stream.market) as engine:
+        events = []
+        for start in range(0, len(stream.commands), 97):
+            events += engine.run(stream.commands[start : start + 97])
+    assert events == stream.events
+
+
+def test_the_twin_is_deterministic() -> None:
+    stream = bulk(7, 2_000, STORM, 3)
+    again: Venue = stream.market.venue()
+    assert again.run(stream.commands) == stream.events
+    assert bulk(7, 2_000, STORM, 3).commands == stream.commands

@@ -1,0 +1,88 @@
+"""A market to test in: instruments, accounts and the prices that traders use.
+
+`tables` writes the same numbers as configuration text for the engine, so that the engine comes
+to its integers by its own way.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from engine.limits import BALANCE_MAX, ORDERS_MAX
+from tests.twin.instrument import Instrument
+from tests.twin.venue import Venue
+
+QUOTE = 0
+"""Index of the asset that everything is paid in; instrument i trades asset i + 1 for it."""
+
+
+@dataclass(frozen=True)
+class Market:
+    """Accounts are numbered from 1."""
+
+    instruments: tuple[Instrument, ...]
+    ladders: tuple[tuple[int, ...], ...]
+    "For each instrument the few prices that its traders use, ascending."
+    balances: Mapping[int, Mapping[int, int]]
+    orders_max: int = ORDERS_MAX - 1
+
+    @property
+    def accounts(self) -> list[int]:
+        """Numbers of all accounts."""
+        return list(self.balances)
+
+    def venue(self) -> Venue:
+        """An empty naive venue for this market."""
+        return Venue(self.instruments, self.balances, self.orders_max)
+
+    def tables(self) -> dict[str, Any]:
+        """The tables of the engine's configuration."""
+        assets = [{"name": "Q", "decimals": 0}]
+        instruments = []
+        for index, instrument in enumerate(self.instruments):
+            assets.append({"name": f"B{index}", "decimals": _zeros(instrument.base_units_per_lot)})
+            scale = _zeros(instrument.notional_multiplier) - _zeros(instrument.notional_divisor)
+            table = {
+                "symbol": f"S{index}",
+                "base": f"B{index}",
+                "quote": "Q",
+                "tick": Decimal(1).scaleb(scale),
+                "lot": "1",
+                "qty_max": str(instrument.qty_max_lots),
+                "notional_max": str(instrument.notional_max_units),
+                "collar_bps": instrument.collar_bps,
+                "price_min": Decimal(instrument.price_min_ticks).scaleb(scale),
+                "price_max": Decimal(instrument.price_max_ticks).scaleb(scale),
+            }
+            if instrument.reference_ticks:
+                table["reference_price"] = Decimal(instrument.reference_ticks).scaleb(scale)
+            instruments.append(table)
+        accounts = [
+            {"number": number, "name": f"account {number}", "balances": self._owned(owned)}
+            for number, owned in self.balances.items()
+        ]
+        return {"assets": assets, "instruments": instruments, "accounts": accounts}
+
+    def _owned(self, owned: Mapping[int, int]) -> dict[str, Decimal]:
+        amounts = {"Q": Decimal(owned.get(QUOTE, 0))}
+        for index, instrument in enumerate(self.instruments):
+            units = Decimal(owned.get(instrument.base_asset_index, 0))
+            amounts[f"B{index}"] = units.scaleb(-_zeros(instrument.base_units_per_lot))
+        return amounts
+
+
+def rich(accounts: int, instruments: int) -> dict[int, dict[int, int]]:
+    """Balances that no stream of a test uses up."""
+    assets = range(instruments + 1)
+    return {
+        number: {asset: BALANCE_MAX // accounts for asset in assets}
+        for number in range(1, accounts + 1)
+    }
+
+
+def _zeros(power: int) -> int:
+    """The exponent of a power of ten: what the configuration can express."""
+    exponent = len(str(power)) - 1
+    assert power == 10**exponent, f"{power} is not a power of ten"
+    return exponent
