@@ -7,7 +7,8 @@ against registered memory; with NUMBA_BOUNDSCHECK=1 compiled code checks every a
 
 Numba's own cache looks only at the file of the compiled function, so an edited constant or
 helper elsewhere would be missed silently. The cache folder is therefore named by a hash of
-all sources of `ipc` and `engine`, where every shared constant and helper lives.
+all sources of `ipc` and `engine`, where shared constants and helpers live, and of every module
+of the other packages that has kernels itself.
 """
 
 import hashlib
@@ -34,6 +35,7 @@ CACHES_KEPT_MAX: Final = 8
 """Cache folders of other source versions that are kept; older ones are deleted."""
 
 _KEYED_PACKAGES: Final = ("ipc", "engine")
+_PACKAGES: Final = ("ipc", "engine", "gateway", "tools")
 
 
 def source_key() -> str:
@@ -42,9 +44,11 @@ def source_key() -> str:
     for fact in (numba.__version__, llvmlite.__version__, platform.python_version(), str(CHECKED)):
         digest.update(fact.encode() + b"\0")
     root = Path(__file__).resolve().parent.parent
-    for package in _KEYED_PACKAGES:
+    for package in _PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+            source = path.read_bytes()
+            if package in _KEYED_PACKAGES or b"from ipc.jit import" in source:
+                digest.update(str(path.relative_to(root)).encode() + b"\0" + source)
     return digest.hexdigest()[:16]
 
 

@@ -8,9 +8,12 @@ that other processes still use when a process that attached ends (Python 3.11).
 """
 
 import ctypes
+import fcntl
 import hashlib
 import mmap
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -151,6 +154,17 @@ def inspect(name: str) -> tuple[bool, str]:
         segment.close()
 
 
+@contextmanager
+def exclusive() -> Iterator[None]:
+    """While this is held, no other process creates or reclaims: both look before they act."""
+    folder = os.open(SHARED_MEMORY, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def create(name: str, size: int, fingerprint: int) -> Segment:
     """Make segment `name` with `size` zeroed payload bytes, owned by this process.
 
@@ -158,6 +172,11 @@ def create(name: str, size: int, fingerprint: int) -> Segment:
     """
     if not name.startswith(PREFIX):
         raise ValueError(f"segment names begin with {PREFIX!r}: {name!r}")
+    with exclusive():
+        return _create(name, size, fingerprint)
+
+
+def _create(name: str, size: int, fingerprint: int) -> Segment:
     total = SegmentHeader.size + size
     if _stat(name) is not None:
         alive, description = inspect(name)

@@ -135,6 +135,15 @@ def stray_compilers(name: str, source: str) -> Iterator[str]:
         yield f"{name}:{line} imports {module}: compiled code is made with ipc.jit only"
 
 
+def is_keyed(module: str) -> bool:
+    """Whether a change in a module gives the compiler's cache another key."""
+    if module.split(".")[0] in KERNEL_SOURCES:
+        return True
+    path = ROOT / (module.replace(".", "/") + ".py")
+    is_ours = module.split(".")[0] in PACKAGES and path.exists()
+    return is_ours and "from ipc.jit import" in path.read_text(encoding="utf-8")
+
+
 def uncached_names(name: str, source: str) -> Iterator[str]:
     """Names that a kernel reaches, directly or through its own file, from an unkeyed module."""
     tree = ast.parse(source)
@@ -154,7 +163,7 @@ def uncached_names(name: str, source: str) -> Iterator[str]:
             seen.add(used)
             waiting |= reaches.get(used, set()) - seen
         for used in sorted(seen & origins.keys()):
-            if origins[used].split(".")[0] not in KERNEL_SOURCES:
+            if not is_keyed(origins[used]):
                 yield (
                     f"{name}:{function.lineno} {function.name} uses {used} of {origins[used]}: "
                     "the compiler's cache would not notice a change there"

@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import orjson
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from engine.config import Config
 from engine.driver import Outcome
+from tools.replay import FORMATS
 from tools.replay.plan import Plan, Result
 from tools.run import VenueFacts, driven, facts_of, running_venue, send_plan
 
@@ -41,13 +41,6 @@ class Replay:
         return report | self.facts.report()
 
 
-def format_module(form: str) -> ModuleType:
-    """The module that reads and verifies a format."""
-    from tools.replay import kraken, mbo, meb
-
-    return {"kraken": kraken, "mbo": mbo, "meb": meb}[form]
-
-
 def replay_config(plan: Plan, name: str, layout: str | None) -> Config:
     """The venue that a plan needs."""
     return Config.build(**plan.tables, venue={"name": name, "layout": layout or "auto"})
@@ -57,7 +50,7 @@ def run_replay(
     file: Path, form: str, *, verify: bool, rate: float, layout: str | None, as_json: bool
 ) -> int:
     """Replay a file; exit code 0 unless a verification failed."""
-    module = format_module(form)
+    module = FORMATS[form]
     with stderr.status(f"reading {file.name}"):
         plan = module.read(file)
     config = replay_config(plan, f"replay-{os.getpid()}", layout)

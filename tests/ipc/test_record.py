@@ -178,7 +178,7 @@ def test_a_field_is_not_declared_twice() -> None:
 
 
 def test_a_record_extends_one_record_only() -> None:
-    with pytest.raises(LayoutError, match="Both: .*overlap"):
+    with pytest.raises(LayoutError, match=r"Both: .*overlap"):
 
         class Both(Parent, Inner):
             pass
