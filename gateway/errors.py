@@ -1,0 +1,342 @@
+"""Why the gateway refuses a request: one tree, each leaf with a status, a number and a code.
+
+    GatewayError
+    ├── BadRequest 400            the request cannot be understood
+    │   ├── MalformedJson 101     the body is no JSON
+    │   ├── BadEncoding 102       text that is not UTF-8
+    │   ├── WrongShape 103        the body is no object, or no operation that there is
+    │   ├── UnknownField 104      a field that the operation does not have
+    │   ├── MissingField 105      a field that it needs
+    │   ├── WrongType 106         a field that holds another type or word than it takes
+    │   └── BadParameter 107      a path segment or query parameter
+    ├── BadValue 422              understood, but this venue cannot take it
+    │   ├── BadDecimal 110        a price or quantity that is no plain decimal number
+    │   ├── OffTick 111           a price between two ticks
+    │   ├── OffLot 112            a quantity of broken lots
+    │   ├── PriceOutOfRange 113   outside of the instrument's prices
+    │   ├── QuantityOutOfRange 114  zero, negative or beyond every limit
+    │   ├── UnknownSymbol 115     no such instrument (404 as NoSuchSymbol in a path)
+    │   ├── UnknownAccount 116    no such account (404 as NoSuchAccount in a path)
+    │   ├── BadClientOrderId 117  too long, empty, or not printable ASCII
+    │   └── Contradiction 118     fields that exclude or need each other
+    ├── Forbidden 403, 120        another site's page, or another name than this host's
+    ├── UnknownRoute 404, 121
+    ├── UnknownOrder 404, 122
+    ├── MethodNotAllowed 405, 123
+    ├── OrderNotOpen 409, 124     it ended before
+    ├── BodyTooLarge 413, 125
+    ├── UnsupportedMediaType 415, 126
+    ├── UpgradeRequired 426, 127
+    ├── InternalError 500, 130    a bug
+    ├── EngineBusy 503, 131       the order ring is full; nothing was sent
+    ├── Stopping 503, 132         the venue ends
+    ├── EngineTimeout 504, 133    no answer in time; the command may still be executed
+    └── EngineRefusal 2xx to 4xx  the engine's own reason, see engine.messages.RejectReason
+
+Numbers tell who refused: 1xx the gateway, 2xx ingest, 3xx risk, 4xx matching. Clients get a
+problem document (RFC 9457) with the members below; `code` is stable, texts may change.
+"""
+
+from typing import Any, Final
+
+from engine.messages import RejectReason
+
+RETRY_AFTER_SECONDS: Final = "1"
+"""What a client is told to wait when the engine is busy: rings empty in milliseconds."""
+
+
+class GatewayError(Exception):
+    """A request that was refused; becomes a problem document."""
+
+    status = 500
+    number = 0
+    code = ""
+    title = ""
+
+    def __init__(self, detail: str, field: str | None = None, **members: Any) -> None:
+        """`field`: the request's field at fault; `members`: more members of the document."""
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.members = members
+
+    def document(self) -> dict[str, Any]:
+        """The members of the problem document."""
+        made = {
+            "type": f"urn:okimi:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "number": int(self.number),
+            "detail": self.detail,
+        }
+        if self.field is not None:
+            made["field"] = self.field
+        return made | self.members
+
+    def headers(self) -> dict[str, str]:
+        """HTTP header fields that belong to this error."""
+        return {"Retry-After": RETRY_AFTER_SECONDS} if self.status == 503 else {}
+
+
+class BadRequest(GatewayError):
+    """The request cannot be understood."""
+
+    status = 400
+
+
+class MalformedJson(BadRequest):
+    """The body is not JSON."""
+
+    number, code, title = 101, "malformed_json", "The body is not valid JSON"
+
+
+class BadEncoding(BadRequest):
+    """Text is not UTF-8."""
+
+    number, code, title = 102, "bad_encoding", "Text is not valid UTF-8"
+
+
+class WrongShape(BadRequest):
+    """The body is not the object that is expected."""
+
+    number, code, title = 103, "wrong_shape", "The body is not what this operation takes"
+
+
+class UnknownField(BadRequest):
+    """A field that the operation does not have."""
+
+    number, code, title = 104, "unknown_field", "A field is not known"
+
+
+class MissingField(BadRequest):
+    """A field is needed and not there."""
+
+    number, code, title = 105, "missing_field", "A field is missing"
+
+
+class WrongType(BadRequest):
+    """A field holds another type or word than it takes."""
+
+    number, code, title = 106, "wrong_type", "A field holds the wrong type or word"
+
+
+class BadParameter(BadRequest):
+    """A path segment or query parameter cannot be read."""
+
+    number, code, title = 107, "bad_parameter", "A parameter cannot be read"
+
+
+class BadValue(GatewayError):
+    """A field is readable, but this venue cannot take its value."""
+
+    status = 422
+
+
+class BadDecimal(BadValue):
+    """A price or quantity is not a plain decimal number."""
+
+    number, code, title = 110, "bad_decimal", "A number is not a plain decimal"
+
+
+class OffTick(BadValue):
+    """A price lies between two ticks."""
+
+    number, code, title = 111, "off_tick", "The price is not a multiple of the tick"
+
+
+class OffLot(BadValue):
+    """A quantity is not a whole number of lots."""
+
+    number, code, title = 112, "off_lot", "The quantity is not a multiple of the lot"
+
+
+class PriceOutOfRange(BadValue):
+    """A price that the instrument cannot have."""
+
+    number, code, title = 113, "price_out_of_range", "The price is out of range"
+
+
+class QuantityOutOfRange(BadValue):
+    """A quantity of zero, below, or beyond what can be represented."""
+
+    number, code, title = 114, "quantity_out_of_range", "The quantity is out of range"
+
+
+class UnknownSymbol(BadValue):
+    """No instrument has this symbol."""
+
+    number, code, title = 115, "unknown_symbol", "There is no such instrument"
+
+
+class NoSuchSymbol(UnknownSymbol):
+    """The same, when the symbol names the resource."""
+
+    status = 404
+
+
+class UnknownAccount(BadValue):
+    """No account has this number."""
+
+    number, code, title = 116, "unknown_account", "There is no such account"
+
+
+class NoSuchAccount(UnknownAccount):
+    """The same, when the account names the resource."""
+
+    status = 404
+
+
+class BadClientOrderId(BadValue):
+    """A client order id that cannot be kept."""
+
+    number, code, title = 117, "bad_client_order_id", "The client order id cannot be used"
+
+
+class Contradiction(BadValue):
+    """Fields that exclude each other, or need one that is not there."""
+
+    number, code, title = 118, "contradiction", "The fields do not go together"
+
+
+class Forbidden(GatewayError):
+    """A request that a page of another site sent through a browser on this machine."""
+
+    status, number, code, title = 403, 120, "forbidden", "The request comes from another site"
+
+
+class UnknownRoute(GatewayError):
+    """Nothing is served at this path."""
+
+    status, number, code, title = 404, 121, "unknown_route", "Nothing is served here"
+
+
+class UnknownOrder(GatewayError):
+    """The account has no such order."""
+
+    status, number, code, title = 404, 122, "unknown_order", "There is no such order"
+
+
+class MethodNotAllowed(GatewayError):
+    """The path is served, but not with this method; `allowed` are those that are."""
+
+    status, number, code, title = 405, 123, "method_not_allowed", "Not with this method"
+
+    def __init__(self, detail: str, allowed: list[str]) -> None:
+        super().__init__(detail, allowed=allowed)
+
+    def headers(self) -> dict[str, str]:
+        """The Allow header, which this status requires."""
+        return {"Allow": ", ".join(self.members["allowed"])}
+
+
+class OrderNotOpen(GatewayError):
+    """The order is known and has ended; `order` is its last state."""
+
+    status, number, code, title = 409, 124, "order_not_open", "The order has ended"
+
+
+class BodyTooLarge(GatewayError):
+    """The body is larger than the gateway takes."""
+
+    status, number, code, title = 413, 125, "body_too_large", "The body is too large"
+
+
+class UnsupportedMediaType(GatewayError):
+    """The body is declared to be something else than JSON."""
+
+    status, number, code, title = 415, 126, "unsupported_media_type", "The body must be JSON"
+
+
+class UpgradeRequired(GatewayError):
+    """The WebSocket's path was asked for without a WebSocket."""
+
+    status, number, code, title = 426, 127, "upgrade_required", "This is a WebSocket"
+
+    def headers(self) -> dict[str, str]:
+        """What to upgrade to."""
+        return {"Upgrade": "websocket"}
+
+
+class InternalError(GatewayError):
+    """A bug in the gateway."""
+
+    status, number, code, title = 500, 130, "internal_error", "The gateway failed"
+
+
+class EngineBusy(GatewayError):
+    """The order ring is full; nothing was sent."""
+
+    status, number, code, title = 503, 131, "engine_busy", "The engine is busy"
+
+
+class Stopping(GatewayError):
+    """The venue ends while the request waits."""
+
+    status, number, code, title = 503, 132, "stopping", "The venue is stopping"
+
+
+class EngineTimeout(GatewayError):
+    """The engine did not answer in time."""
+
+    status, number, code, title = 504, 133, "engine_timeout", "No answer from the engine in time"
+
+
+class EngineRefusal(GatewayError):
+    """The engine's own verdict on a command."""
+
+    status, title = 422, "The engine refused the request"
+
+    def __init__(self, reason: int, **members: Any) -> None:
+        """`reason`: the RejectReason of the event that answered."""
+        found = RejectReason(reason)
+        field, detail = _REFUSALS[found]
+        super().__init__(detail, field, **members)
+        self.number = found.value
+        self.code = found.name.lower()
+        if found is RejectReason.DUPLICATE_CLIENT_ORDER_ID:
+            self.status = 409
+        elif found in (RejectReason.UNKNOWN_ORDER, RejectReason.UNKNOWN_CLIENT_ORDER_ID):
+            self.status = 404
+
+
+_REFUSALS: Final[dict[RejectReason, tuple[str | None, str]]] = {
+    RejectReason.UNKNOWN_COMMAND: (None, "this kind of command does not exist"),
+    RejectReason.UNKNOWN_INSTRUMENT: ("symbol", "there is no such instrument"),
+    RejectReason.BAD_SIDE: ("side", "expected buy or sell"),
+    RejectReason.BAD_ORDER_TYPE: ("type", "expected limit or market"),
+    RejectReason.BAD_TIME_IN_FORCE: ("time_in_force", "expected gtc, ioc or fok"),
+    RejectReason.BAD_QUANTITY: ("quantity", "the quantity is out of range"),
+    RejectReason.BAD_PRICE: ("price", "the price is out of the instrument's range"),
+    RejectReason.BAD_FLAGS: ("post_only", "only a limit order that is gtc can be post-only"),
+    RejectReason.DUPLICATE_CLIENT_ORDER_ID: (
+        "client_order_id",
+        "the account has used this id for the order that is shown; nothing was sent again",
+    ),
+    RejectReason.UNKNOWN_CLIENT_ORDER_ID: ("client_order_id", "the account has no such order"),
+    RejectReason.UNKNOWN_ACCOUNT: ("account", "there is no such account"),
+    RejectReason.QUANTITY_ABOVE_MAX: (
+        "quantity",
+        "above quantity_max of the instrument, see /api/v1/instruments",
+    ),
+    RejectReason.NOTIONAL_ABOVE_MAX: (
+        "quantity",
+        "price times quantity is above notional_max of the instrument, see /api/v1/instruments",
+    ),
+    RejectReason.PRICE_COLLAR: (
+        "price",
+        "further from the last trade than collar_bps of the instrument, see /api/v1/instruments",
+    ),
+    RejectReason.INSUFFICIENT_BALANCE: (
+        "quantity",
+        "the available balance of the account does not cover the order",
+    ),
+    RejectReason.NOTIONAL_OVERFLOW: (
+        "quantity",
+        "price times quantity is larger than any amount the venue can hold",
+    ),
+    RejectReason.TOO_MANY_ORDERS: (None, "the venue holds as many open orders as it can"),
+    RejectReason.UNKNOWN_ORDER: ("order_id", "the account has no such open order"),
+    RejectReason.WOULD_TRADE: ("price", "a post-only order must not trade on arrival"),
+    RejectReason.BOOK_FULL: ("price", "the book has no room at this price"),
+}

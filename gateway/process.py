@@ -1,0 +1,119 @@
+"""The main of the gateway process: listen, serve, heartbeat, stop.
+
+The supervisor forks it with the venue's memory mapped, and an eventfd on its doorbell. It ends
+on SIGTERM or when the venue's stop word is set, and says in its counters entry what went wrong.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from typing import Final
+
+import uvloop
+from aiohttp import web
+
+from engine.process import settle_in
+from engine.topology import ProcessPlan
+from engine.venue import VenueMemory
+from gateway.http.app import build_app
+from gateway.service import Service
+from ipc.counters import DEAD, ERROR_BYTES, RUNNING, STOPPED, ProcessEntry
+
+BEAT_SECONDS: Final = 0.05
+"""Time between two heartbeats, at which the stop word is looked at."""
+
+BACKLOG_MAX: Final = 1024
+"""Connections that the kernel accepts before the loop takes them."""
+
+SHUTDOWN_SECONDS: Final = 2.0
+"""How long running requests may take to end when the venue stops."""
+
+
+class PortTaken(Exception):
+    """The configured address cannot be listened on; the message says why and what to do."""
+
+
+def serve_gateway(venue: VenueMemory, plan: ProcessPlan) -> int:
+    """Be the gateway until the venue stops; returns the exit code of the process."""
+    entry = venue.entry(plan.name)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settle_in(venue, plan)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(venue, entry))
+    except PortTaken as error:
+        _record(entry, str(error))
+        print(f"{plan.name}: {error}", file=sys.stderr, flush=True)
+        return 1
+    except BaseException as error:
+        _record(entry, f"{type(error).__name__}: {error}")
+        raise
+    entry.state = STOPPED
+    return 0
+
+
+def _record(entry: ProcessEntry, text: str) -> None:
+    entry.last_error.set(text.encode()[:ERROR_BYTES].decode(errors="ignore"))
+    entry.state = DEAD
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; PortTaken when that cannot be."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(BACKLOG_MAX)
+        made.setblocking(False)
+    except OSError as error:
+        made.close()
+        raise PortTaken(
+            f"cannot listen on {host}:{port}: {error.strerror}; "
+            "choose another gateway.http, or port 0 for any free one"
+        ) from None
+    return made
+
+
+async def _serve(venue: VenueMemory, entry: ProcessEntry) -> None:
+    """Serve until the venue stops; raises what the bridge failed with."""
+    settings = venue.config.gateway
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+
+    def end(error: BaseException | None = None) -> None:
+        if not over.done():
+            over.set_result(None) if error is None else over.set_exception(error)
+
+    loop.add_signal_handler(signal.SIGTERM, end)
+    service = Service(venue)
+    runner = web.AppRunner(
+        build_app(service),
+        access_log=None,
+        auto_decompress=False,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
+    try:
+        listening = listen(settings.host, settings.port)
+        await runner.setup()
+        service.start(end)
+        await web.SockSite(runner, listening).start()
+        host, port = listening.getsockname()[:2]
+        venue.counters.http.set(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        entry.state = RUNNING
+        await _beat(venue, entry, over)
+    finally:
+        await runner.cleanup()
+        service.stop()
+
+
+async def _beat(venue: VenueMemory, entry: ProcessEntry, over: asyncio.Future[None]) -> None:
+    """Write heartbeats until `over` or the venue's stop word is set; raises what `over` holds."""
+    while not over.done():
+        entry.heartbeat.word.value = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+        if venue.counters.stop.value != 0:
+            return
+        await asyncio.wait([over], timeout=BEAT_SECONDS)
+    over.result()

@@ -1,0 +1,58 @@
+"""The gateway without its network: view, feed, order entry and bridge, wired together.
+
+Each event goes to the view first, then to the feed, and the last event of one of our own
+commands to order entry: a client that has its answer can ask for anything it implies.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from engine.messages import EventFlag
+from engine.venue import VenueMemory
+from gateway.bridge import Bridge
+from gateway.feed import Feed
+from gateway.metrics import Counts, render
+from gateway.orders import OrderEntry
+from gateway.view import VenueView
+
+LAST: Final = int(EventFlag.LAST)
+
+
+class Service:
+    """Everything that the handlers of requests need."""
+
+    def __init__(self, venue: VenueMemory) -> None:
+        """Take the gateway's seat at the rings of `venue`; LateStart when it is too late."""
+        self.venue = venue
+        self.config = venue.config
+        self.view = VenueView(venue.config)
+        self.feed = Feed(venue.config, self.view)
+        self.bridge = Bridge(venue, self._apply)
+        self.entry = OrderEntry(venue.config, self.view, self.bridge)
+        self.counts = Counts()
+        self._source = self.bridge.source
+
+    def start(self, failed: Callable[[BaseException], None]) -> None:
+        """Begin to follow events; see Bridge.start."""
+        self.bridge.start(asyncio.get_running_loop(), failed)
+
+    def stop(self) -> None:
+        """Stop following events and answer all who wait."""
+        self.bridge.close()
+        self.entry.abandon()
+
+    def metrics(self) -> bytes:
+        """The page for Prometheus."""
+        state = {
+            "open_orders": self.view.open_count,
+            "pending_commands": self.entry.pending_count,
+            "event_sequence": self.view.sequence,
+        }
+        return render(self.venue, self.counts, state)
+
+    def _apply(self, event: Any) -> None:
+        change = self.view.apply(event)
+        self.feed.publish(event, change)
+        if event.source == self._source and event.flags & LAST:
+            self.entry.settle(event)
