@@ -6,15 +6,16 @@ not depend on how far risk lags behind.
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ipc.jit import INTERPRETED
 from tests.bulk_streams import CALM, DEEP, STORM, WIDE, Habits, bulk
 from tests.engines import engine_for
-from tests.streams import Stream, ample_markets, streams
+from tests.streams import Stream, ample_markets, extreme_markets, streams
 from tests.twin import Audit, Venue
 
 PATIENT = settings(
-    max_examples=15 if INTERPRETED else 150,
+    max_examples=15 if INTERPRETED else 80,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -28,7 +29,14 @@ def test_the_engine_agrees_with_its_twin(stream: Stream) -> None:
 
 
 @PATIENT
-@given(streams(ample_markets(), max_size=120))
+@given(streams(extreme_markets()))
+def test_they_agree_at_the_ends_of_the_range(stream: Stream) -> None:
+    with engine_for(stream.market) as engine:
+        assert engine.run_one_by_one(stream.commands) == stream.events
+
+
+@PATIENT
+@given(streams(st.one_of(ample_markets(), extreme_markets()), max_size=120))
 def test_the_twin_contradicts_itself_never(stream: Stream) -> None:
     audit = Audit()
     audit.apply(stream.events)

@@ -26,6 +26,8 @@ class Market:
     "For each instrument the few prices that its traders use, ascending."
     balances: Mapping[int, Mapping[int, int]]
     orders_max: int = ORDERS_MAX - 1
+    lots_max: int = 50
+    "The largest quantity that its traders use."
 
     @property
     def accounts(self) -> list[int]:
