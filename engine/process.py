@@ -5,23 +5,21 @@ work, and waits as its layout says when there is none. Every few milliseconds it
 Python, where signals are handled. The same loop hosts one stage or all of them.
 """
 
-import ctypes
-import os
 import signal
 from typing import Final
 
 from engine.ingest import IngestPorts, IngestState, step_ingest
 from engine.limits import BATCH_MAX
 from engine.matching import MatchingPorts, MatchingState, step_matching
+from engine.membership import settle_in
 from engine.risk import RiskPorts, RiskState, step_risk
 from engine.stage import Telemetry
 from engine.topology import INGEST, MATCHING, RISK, ProcessPlan, order_ring
 from engine.venue import VenueMemory
-from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED, enlist
+from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED
 from ipc.intrinsics import fence, read_monotonic
 from ipc.jit import inlined, kernel
 from ipc.record import Array, Record, Ref, i64, length
-from ipc.segment import lock_all_memory
 from ipc.wait import Doorbell, Waiting, Word, arm, ring_bell, should_park, sleep
 
 ROUNDS_PER_BEAT: Final = 256
@@ -29,9 +27,6 @@ ROUNDS_PER_BEAT: Final = 256
 
 TURN_NS: Final = 20_000_000
 """How long the compiled loop may keep Python, and with it signal handlers, waiting."""
-
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NAME: Final = 15
 
 
 class Loop(Record):
@@ -155,17 +150,6 @@ def _connect_matching(venue: VenueMemory, ports: MatchingPorts) -> None:
 def _connect_telemetry(venue: VenueMemory, stage: str, telemetry: Telemetry) -> None:
     telemetry.clock = venue.counters.clock
     telemetry.statistics = venue.statistics(stage)
-
-
-def settle_in(venue: VenueMemory, plan: ProcessPlan) -> None:
-    """Make the calling process that process: name, core, entry; it dies with its supervisor."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NAME, f"okimi-{plan.name}"[:15].encode(), 0, 0, 0)
-    os.sched_setaffinity(0, {plan.cpu})
-    if venue.config.venue.mlock:
-        lock_all_memory()
-    enlist(venue.entry(plan.name))
 
 
 def serve_stages(venue: VenueMemory, plan: ProcessPlan) -> int:

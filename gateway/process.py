@@ -14,7 +14,7 @@ from typing import Final
 import uvloop
 from aiohttp import web
 
-from engine.process import settle_in
+from engine.membership import settle_in
 from engine.topology import ProcessPlan
 from engine.venue import VenueMemory
 from gateway.http.app import build_app

@@ -7,10 +7,11 @@ private blocks for process-local state and tests.
 """
 
 import bisect
-import ctypes
 import mmap
 import struct
 from typing import Any
+
+import numpy as np
 
 from ipc.errors import MemoryFault
 
@@ -21,9 +22,9 @@ class Region:
     __slots__ = ("_anchor", "name", "size", "start", "view")
 
     def __init__(self, buffer: mmap.mmap, name: str) -> None:
-        """Describe a mapping; the mapping cannot be closed before `release`."""
-        self._anchor: Any = ctypes.c_char.from_buffer(buffer)
-        self.start = ctypes.addressof(self._anchor)
+        """Describe a mapping, writable or not; it cannot be closed before `release`."""
+        self._anchor: Any = np.frombuffer(buffer, np.uint8)
+        self.start: int = self._anchor.ctypes.data
         self.view = memoryview(buffer).cast("B")
         self.size = len(self.view)
         self.name = name

@@ -261,7 +261,8 @@ class Codec:
         parts.append(f"{record.size - position}x" if record.size > position else "")
         self.struct = struct.Struct("".join(parts))
         assert self.struct.size == record.size, "codec and layout disagree"
-        self.values: Any = namedtuple(record.__name__ + "Values", list(record.fields))
+        made: Any = namedtuple
+        self.values = made(record.__name__ + "Values", list(record.fields))
         self._blank = {name: b"" if field.text else 0 for name, field in record.fields.items()}
 
     def encode(self, **values: Any) -> bytes:

@@ -42,7 +42,7 @@ _BYTE = ir.IntType(8)
 _WORD = ir.IntType(64)
 
 
-class RecordType(types.Type):  # type: ignore[misc]
+class RecordType(types.Type):
     """A reference to a record of one class; equal when the layout is."""
 
     def __init__(self, record: type[Record]) -> None:
@@ -51,7 +51,7 @@ class RecordType(types.Type):  # type: ignore[misc]
         super().__init__(f"Record({record.__module__}.{record.__name__}#{fingerprint(record):x})")
 
 
-class ArrayType(types.Type):  # type: ignore[misc]
+class ArrayType(types.Type):
     """A reference to the array field `field` of `record`."""
 
     def __init__(self, record: type[Record], field: str) -> None:
@@ -65,7 +65,7 @@ class ArrayType(types.Type):  # type: ignore[misc]
         return ArrayType, (self.record, self.field.name)
 
 
-class RecordClass(types.Callable, types.Opaque):  # type: ignore[misc]
+class RecordClass(types.Callable, types.Opaque):
     """The type of a record class itself, called in kernels with an address."""
 
     def __init__(self, record: type[Record]) -> None:

@@ -112,10 +112,11 @@ def lock_all_memory() -> bool:
     return int(ctypes.CDLL(None, use_errno=True).mlockall(current | future)) == 0
 
 
-def _open(name: str, flags: int, size: int) -> mmap.mmap:
+def _open(name: str, flags: int, size: int, writable: bool = True) -> mmap.mmap:
     shared = posix_ipc.SharedMemory("/" + name, flags=flags, mode=0o600, size=size)
+    access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
     try:
-        return mmap.mmap(shared.fd, 0 if size == 0 else size)
+        return mmap.mmap(shared.fd, 0 if size == 0 else size, access=access)
     finally:
         shared.close_fd()
 
@@ -140,7 +141,7 @@ def inspect(name: str) -> tuple[bool, str]:
     if facts.st_size < SegmentHeader.size:
         # Its creator died between making and sizing it: nobody can be using it.
         return False, "unfinished"
-    segment = Segment(name, _open(name, 0, 0))
+    segment = Segment(name, _open(name, 0, 0, writable=False))
     header = segment.header
     try:
         if header.magic == 0:
@@ -206,8 +207,16 @@ def _create(name: str, size: int, fingerprint: int) -> Segment:
     return segment
 
 
-def attach(name: str, size: int | None = None, fingerprint: int | None = None) -> Segment:
+def attach(
+    name: str,
+    size: int | None = None,
+    fingerprint: int | None = None,
+    *,
+    writable: bool = True,
+) -> Segment:
     """Map an existing segment; None skips that check (tools that look at any version).
+
+    Tools that only look map it read-only: a store is then an error instead of a disaster.
 
     Raises SegmentMissing, SegmentForeign, SegmentMismatch.
     """
@@ -217,7 +226,7 @@ def attach(name: str, size: int | None = None, fingerprint: int | None = None) -
     if facts.st_uid != os.getuid() or facts.st_size < SegmentHeader.size:
         inspect(name)
         raise SegmentMismatch(f"{name!r} is unfinished: its creator died; run `okimi clean`")
-    segment = Segment(name, _open(name, 0, 0))
+    segment = Segment(name, _open(name, 0, 0, writable))
     header = segment.header
     error: SegmentError | None = None
     if header.magic != MAGIC:

@@ -187,7 +187,7 @@ def take(name: str) -> Sample:
 @contextmanager
 def attached(name: str, size: int | None, mark: int) -> Iterator[Segment]:
     """A segment for as long as it is looked at."""
-    segment = attach(name, size, mark)
+    segment = attach(name, size, mark, writable=False)
     try:
         yield segment
     finally:

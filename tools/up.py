@@ -13,6 +13,7 @@ from engine.venue import COUNTERS, segment_name
 from ipc import segment
 from ipc.counters import is_alive
 from ipc.errors import SegmentMissing
+from tools.clean import clean
 from tools.run import running_venue
 from tools.supervisor import StopRequest
 
@@ -42,13 +43,13 @@ def run_down(name: str) -> bool:
     """End the venue `name`; whether there was one. Stale segments are removed either way."""
     counters = segment_name(name, COUNTERS)
     try:
-        found = segment.attach(counters)
+        found = segment.attach(counters, writable=False)
     except SegmentMissing:
-        return _remove_stale(name)
+        return bool(clean(venue=name))
     pid, start = found.header.owner_pid, found.header.owner_start
     found.close()
     if not is_alive(pid, start):
-        return _remove_stale(name)
+        return bool(clean(venue=name))
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + DOWN_SECONDS_MAX
     while is_alive(pid, start) and time.monotonic() < deadline:
@@ -57,15 +58,5 @@ def run_down(name: str) -> bool:
         # The processes die with their supervisor.
         os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
-    _remove_stale(name)
+    clean(venue=name)
     return True
-
-
-def _remove_stale(name: str) -> bool:
-    removed = False
-    for part in segment.names(segment_name(name, "")):
-        alive, _ = segment.inspect(part)
-        if not alive:
-            segment.unlink(part)
-            removed = True
-    return removed

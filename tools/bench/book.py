@@ -6,23 +6,15 @@ core. Not included: ingest, risk, journal, gateways. Rounds of ours and of the r
 """
 
 import os
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
-
-from engine.topology import usable_cores
 from ipc import memory
 from ipc.wait import Word
-from tools.bench import peers
 from tools.bench.stand import Stand, feed_and_read, match_until, pump
-from tools.bench.workloads import SCENARIOS, SYMBOLS100, make_stream, read_stream
-from tools.run import progress_bar
+from tools.bench.workloads import SCENARIOS, make_stream, read_stream
 
 RUN_NS_MAX: Final = 60_000_000_000
 """A run that takes longer is broken off and reported as failed."""

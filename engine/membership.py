@@ -1,0 +1,28 @@
+"""How a process becomes a member of a venue: its name, its core, its entry in the counters file.
+
+Called once in each forked process, by stages and gateways alike, before they touch a ring.
+"""
+
+import ctypes
+import os
+import signal
+from typing import Final
+
+from engine.topology import ProcessPlan
+from engine.venue import VenueMemory
+from ipc.counters import enlist
+from ipc.segment import lock_all_memory
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+
+
+def settle_in(venue: VenueMemory, plan: ProcessPlan) -> None:
+    """Make the calling process that process: name, core, entry; it dies with its supervisor."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.prctl(_PR_SET_NAME, f"okimi-{plan.name}"[:15].encode(), 0, 0, 0)
+    os.sched_setaffinity(0, {plan.cpu})
+    if venue.config.venue.mlock:
+        lock_all_memory()
+    enlist(venue.entry(plan.name))
