@@ -111,7 +111,7 @@ class Routes:
             ("GET", "/", self.index),
         ):
             router.add_route(method, path, guard.around(handler))
-        router.add_route("*", "/{path:.*}", guard.around(self.nothing_here))
+        router.add_route("*", "/{path:(?s:.*)}", guard.around(self.nothing_here))
 
     # --- orders --------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ slowly is closed with 1013 and slows nobody.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 from typing import Any, Final
@@ -40,6 +41,9 @@ PING_SECONDS: Final = 20.0
 
 CLOSE_SECONDS: Final = 3.0
 """How long a slow client may take to read what it was sent before its connection is cut."""
+
+FINISH_TURNS_MAX: Final = 100
+"""Turns of the loop in which a backlog may empty itself when the venue stops."""
 
 SEND_BUFFER_BYTES: Final = 256 * 1024
 """What the kernel holds for one client; more only hides that it is slow."""
@@ -90,7 +94,7 @@ class WebSockets:
         """The venue stops: close all connections."""
         await asyncio.gather(
             *(
-                connection.close(WSCloseCode.GOING_AWAY, b"the venue stops")
+                connection.finish(WSCloseCode.GOING_AWAY, b"the venue stops")
                 for connection in tuple(self._connections)
             )
         )
@@ -162,18 +166,24 @@ class Connection:
                 self.close(WSCloseCode.TRY_AGAIN_LATER, b"too slow: backlog is full")
             )
 
+    async def finish(self, code: int, text: bytes) -> None:
+        """Send what is left, as far as the client takes it now, and close."""
+        for _ in range(FINISH_TURNS_MAX):
+            if not self._subscriber.backlog:
+                break
+            await asyncio.sleep(0)
+        await self.close(code, text)
+
     async def close(self, code: int, text: bytes) -> None:
         """Close with a code; cut the connection when the client does not take it in time."""
         if self._writer is not None:
             self._writer.cancel()
         self._subscriber.backlog.clear()
-        try:
+        if self._transport is not None:
+            asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)
+        # Not to be waited for for ever: the close frame stands behind what the client left unread.
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._socket.close(code=code, message=text), CLOSE_SECONDS)
-        except TimeoutError:
-            pass
-        finally:
-            if self._transport is not None:
-                self._transport.abort()
 
     # --- operations ----------------------------------------------------------------------------
 
