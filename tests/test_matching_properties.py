@@ -15,7 +15,7 @@ from tests.streams import Stream, ample_markets, extreme_markets, streams
 from tests.twin import Audit, Venue
 
 PATIENT = settings(
-    max_examples=15 if INTERPRETED else 80,
+    max_examples=40 if INTERPRETED else 80,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -54,7 +54,7 @@ BULKS = [
 
 @pytest.mark.parametrize(("seed", "habits", "instruments", "middle"), BULKS)
 def test_long_streams_agree(seed: int, habits: Habits, instruments: int, middle: int) -> None:
-    count = 600 if INTERPRETED else 20_000
+    count = 2_000 if INTERPRETED else 20_000
     stream = bulk(seed, count, habits, instruments, middle)
     with engine_for(stream.market) as engine:
         events = engine.run(stream.commands)

@@ -9,7 +9,7 @@ from tests.twin import Audit, Risk
 from tests.twin.market import Market
 
 PATIENT = settings(
-    max_examples=15 if INTERPRETED else 80,
+    max_examples=40 if INTERPRETED else 80,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
