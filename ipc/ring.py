@@ -121,10 +121,11 @@ def resume(ring: Ring) -> int:
 
 @kernel
 def move_gate(ring: Ring) -> int:
-    """Look at all gating readers; returns the new gate.
+    """Look at all gating readers; returns the new gate, which never goes back.
 
     The fence pairs with the one in `join`: either this sees the new reader, or the new reader
-    sees all that was published before and begins behind it.
+    sees all that was published before and begins behind it. In between, a reader shows a position
+    that may lie more than a ring behind: what was granted before holds all the same.
     """
     fence()
     slowest = ring.producer.position
@@ -132,7 +133,7 @@ def move_gate(ring: Ring) -> int:
         cursor = ring.readers[index]
         if cursor.active != 0 and cursor.position < slowest:
             slowest = cursor.position
-    ring.producer.gate = slowest + ring.slot_count
+    ring.producer.gate = max(slowest + ring.slot_count, ring.producer.gate)
     return ring.producer.gate
 
 
@@ -143,7 +144,7 @@ def claim(ring: Ring, wanted: int) -> int:
     free = ring.producer.gate - position
     if free < wanted:
         free = move_gate(ring) - position
-    granted = max(min(free, wanted), 0)
+    granted = min(free, wanted)
     if position + granted > ring.producer.intent:  # never back: slots may be half written
         ring.producer.intent = position + granted
         store_fence()

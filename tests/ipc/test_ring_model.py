@@ -74,7 +74,7 @@ class RingMachine(RuleBasedStateMachine):
         start=st.sampled_from([0, 2**31 - 20, 2**32 - 20, 2**40 - 3]),
     )
     def make(self, mode: int, bits: int, slot_bytes: int, readers: int, start: int) -> None:
-        self.slots, self.start = 1 << bits, start
+        self.slots, self.start, self.intent = 1 << bits, start, start
         region = memory.allocate(ring_bytes(self.slots, slot_bytes), "ring")
         self.copies = memory.allocate(self.slots * slot_bytes * 4, "copies")
         self.regions += [region, self.copies]
@@ -113,6 +113,7 @@ class RingMachine(RuleBasedStateMachine):
         free = slowest + self.slots - self.published
         self.granted = claim_slots(self.ring, wanted)
         assert self.granted == min(wanted, free)
+        self.intent = max(self.intent, self.published + self.granted)
         fill(self.ring, 0, self.granted, GARBAGE)
 
     @rule(share=st.integers(0, 16), value=st.integers(0, 2**40))
@@ -165,7 +166,7 @@ class RingMachine(RuleBasedStateMachine):
     def observe(self, which: int, wanted: int) -> None:
         observer = self.observers[which]
         before, laps, lost = observer.position, observer.laps, observer.lost
-        oldest = self.ring.producer.intent - self.slots
+        oldest = self.intent - self.slots
         count = observe(self.ring, observer, self.copies.start, wanted)
         self.check(count, observer.position - count)
         self.watched[which] += count
@@ -184,7 +185,7 @@ class RingMachine(RuleBasedStateMachine):
             assert observer.position - self.start == watched + observer.lost
         if self.observers:
             assert self.ring.producer.position == self.published
-            assert self.published <= self.ring.producer.intent <= self.published + self.slots
+            assert self.ring.producer.intent == self.intent <= self.published + self.slots
 
 
 TestRingModel = RingMachine.TestCase

@@ -19,6 +19,8 @@ from ipc.ring import (
     claim,
     consume,
     create_ring,
+    join,
+    leave,
     next_source,
     observe,
     publish,
@@ -230,6 +232,42 @@ def test_several_producers_reach_one_consumer(children: Any, fresh: Fresh) -> No
     assert [verdict.by_source[index] for index in range(SOURCES)] == [each] * SOURCES
     assert (verdict.torn, verdict.misplaced) == (0, 0)
     assert verdict.checksum == checksum_of(each, 8)  # three equal ones; two cancel out
+
+
+@kernel
+def join_often(ring: Ring, verdict: Verdict, times: int, wanted: int) -> None:
+    """Join while the producer runs, read some messages, leave, again and again."""
+    cursor = ring.readers[5]
+    for _ in range(times):
+        expected = join(ring, 5)
+        left = wanted
+        idle = 0
+        while left > 0:
+            count = ready(ring, cursor, left)
+            for index in range(count):
+                address = slot(ring, cursor.position + index)
+                inspect(verdict, address, ring.slot_bytes >> 3, expected + index + 1)
+            consume(cursor, count)
+            expected += count
+            left -= count
+            idle = relax(idle) if count == 0 else 0
+        leave(ring, 5)
+    verdict.received = times * wanted
+
+
+@MODES
+@pytest.mark.parametrize("slots", [2, 16])
+def test_readers_join_while_the_producer_runs(
+    children: Any, fresh: Fresh, mode: int, slots: int
+) -> None:
+    ring, (verdict,) = fresh(mode, slots, 64, 0)
+    join_often(ring, verdict, 1, 0)
+    producer = children.start(lambda: send_many(ring, 1 << 60, 3))
+    reader = children.start(lambda: join_often(ring, verdict, 20_000, 5))
+    assert children.join(reader) == 0
+    children.kill(producer)
+    assert (verdict.torn, verdict.misplaced) == (0, 0)
+    assert verdict.received == 100_000
 
 
 # --- observers -------------------------------------------------------------------------------

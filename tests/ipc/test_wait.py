@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ipc.intrinsics import fence, futex_wait, pause
+from ipc.intrinsics import fence, futex_wait, load_acquire, pause
 from ipc.jit import INTERPRETED, inlined, kernel
 from ipc.record import LINE_PAIR_BYTES, Array, Record, i64, length, shared
 from ipc.wait import (
@@ -30,7 +30,7 @@ from ipc.wait import (
 interpreted = pytest.mark.interpreted
 needs_compiler = pytest.mark.skipif(INTERPRETED, reason="the traffic of processes needs it")
 
-LONG_NS = 60_000_000_000
+LONG_NS = 20_000_000_000
 """Longer than any test: who sleeps this long was not woken."""
 
 RINGERS = 3
@@ -284,6 +284,41 @@ def test_many_ringers_never_leave_the_sleeper_asleep(
     assert desk.seen == RINGERS * each
     assert desk.sleeper.overslept == 0
     assert desk.sleeper.slept > 0
+
+
+@kernel
+def deliver_closed(desk: Desk, total: int, seed: int) -> None:
+    """Each message comes just when the receiver of the last one goes to sleep, or about then."""
+    for count in range(1, total + 1):
+        desk.counters[0].count = count
+        fence()
+        ring_bell(desk.sleeper.bell)
+        while desk.seen < count:
+            pause()
+        seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
+        for _ in range((seed >> 16) % 256):
+            load_acquire(desk.counters[0].address)  # a nanosecond or so
+
+
+@pytest.mark.system
+@needs_compiler
+def test_a_message_at_the_moment_of_falling_asleep_wakes(
+    shared_block: Callable[[int], int], children: Any
+) -> None:
+    # Without the fence between arming and looking once more, this oversleeps within seconds.
+    desk = Desk(shared_block(Desk.size))
+    deliver_closed(desk, 0, 0)
+    collect(desk, 0)
+    rounds = 50_000
+    seed = random.SystemRandom().randrange(2**31)
+    print(f"seed {seed}")
+    workers = [
+        children.start(lambda: deliver_closed(desk, rounds, seed)),
+        children.start(lambda: collect(desk, rounds)),
+    ]
+    assert [children.join(worker) for worker in workers] == [0, 0]
+    assert desk.seen == rounds
+    assert desk.sleeper.overslept == 0
 
 
 @kernel
