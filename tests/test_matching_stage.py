@@ -103,7 +103,7 @@ def run(stage: Stage, decisions: list[Decision], random: Random) -> list[Event]:
         sent += stage.send(decisions[sent : sent + random.randrange(1, DECISION_SLOTS)])
         progress = step_matching(stage.state, stage.ports, random.randrange(1, DECISION_SLOTS))
         # At times nothing is read, so that the stage meets a full ring.
-        received = stage.receive(random.choice((0, 1, 40, EVENT_SLOTS)))
+        received = stage.receive(random.choice((0, 0, 0, 1, 20, EVENT_SLOTS)))
         events += received
         if sent == len(decisions) and not progress and not received:
             received = stage.receive(EVENT_SLOTS)
