@@ -31,6 +31,10 @@ FEED_MAX: Final = 256
 DRAIN_MAX: Final = 1024
 """Events taken at a time."""
 
+WINDOW: Final = 2048
+"""Commands without an answer at most, when no rate is given: a client with flow control. It keeps
+every hop busy, and the latencies are those of work and not of one long queue."""
+
 TURN_NS: Final = 20_000_000
 """How long the compiled part may keep Python, and with it progress displays, waiting."""
 
@@ -76,7 +80,7 @@ def due(drive: Drive, now: int) -> int:
     """How many commands may be sent now."""
     left = min(drive.count - drive.sent, FEED_MAX)
     if drive.interval_ticks == 0:
-        return left
+        return min(left, drive.answered + WINDOW - drive.sent)
     return min(left, (now - drive.began_ticks) // drive.interval_ticks + 1 - drive.sent)
 
 
@@ -212,7 +216,8 @@ class Driver:
     ) -> Outcome:
         """Send `commands` (structured array of Command's NumPy type) and wait for all answers.
 
-        `rate`: commands per second, open loop; 0 for as fast as possible. `events_max`: events
+        `rate`: commands per second, open loop; 0 for as fast as answers come back, with at most
+        WINDOW commands on their way. `events_max`: events
         to keep, by default eight a command. `turn(answered, count)` is called every few
         milliseconds; an exception from it ends the run.
         """

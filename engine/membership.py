@@ -23,6 +23,7 @@ def settle_in(venue: VenueMemory, plan: ProcessPlan) -> None:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NAME, f"okimi-{plan.name}"[:15].encode(), 0, 0, 0)
     os.sched_setaffinity(0, {plan.cpu})
+    venue.populate()
     if venue.config.venue.mlock:
         lock_all_memory()
     enlist(venue.entry(plan.name))

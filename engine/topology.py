@@ -139,19 +139,23 @@ def plan(
     groups: list[tuple[str, ...]] = [STAGES]
     if layout == "spread":
         groups = [(stage,) for stage in STAGES]
-    # Clients first: they share the cores at the front with the rest of the machine.
-    wanted: list[tuple[tuple[str, ...], str]] = [((client,), client) for client in clients]
-    wanted += [(group, group[0] if len(group) == 1 else "engine") for group in groups]
-    fits = len(cores) >= len(wanted)
+    wanted: list[tuple[tuple[str, ...], str, int]] = [
+        ((client,), client, cores[0]) for client in clients
+    ]
+    # Stages take the cores from the end; the front is for clients and the rest of the machine.
+    wanted += [
+        (group, group[0] if len(group) == 1 else "engine", cores[-1 - index % len(cores)])
+        for index, group in enumerate(groups)
+    ]
     strategy = _strategy(config.waiting.strategy, len(groups), len(cores))
     processes = [
         ProcessPlan(
             name=name,
             stages=group,
-            cpu=cores[index] if fits else cores[index % len(cores)],
+            cpu=cpu,
             strategy=PARK if name in clients else strategy,
         )
-        for index, (group, name) in enumerate(wanted)
+        for group, name, cpu in wanted
     ]
     rings = [
         RingPlan(order_ring(client), config.rings.order_slots, client, (INGEST,))

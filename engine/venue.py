@@ -68,6 +68,16 @@ class VenueMemory:
         """The number by which records name a client."""
         return self.topology.clients.index(client)
 
+    def populate(self) -> None:
+        """Put the pages of the rings, or of everything with `prefault`, in place in this process.
+
+        Page tables of shared memory are not inherited over fork.
+        """
+        rings = segment_name(self.config.venue.name, "ring.")
+        for part in self.segments:
+            if self.config.venue.prefault or part.name.startswith(rings):
+                part.prefault()
+
     def remove(self) -> None:
         """Take all names out of the system; mappings stay until the processes end."""
         for part in self.segments:
@@ -85,8 +95,6 @@ def create(config: Config, topology: Topology) -> VenueMemory:
         made.append(segment.create(segment_name(config.venue.name, name), size, mark))
         if config.venue.huge_pages:
             made[-1].prefer_huge_pages()
-        if config.venue.prefault:
-            made[-1].prefault()
         return made[-1].address
 
     try:
