@@ -70,6 +70,8 @@ class SideBook(Record, align=CACHE_LINE_BYTES):
 class Books(Record, align=CACHE_LINE_BYTES):
     """All books of one matching stage and their pools."""
 
+    match_id: i64
+    "Number of the last trade in any of the books."
     chunks_limit: i64
     "Chunks that may be in use at once, at most CHUNKS_MAX - 1."
     chunks_live: i64
