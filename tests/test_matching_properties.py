@@ -14,6 +14,9 @@ from tests.engines import engine_for
 from tests.streams import Stream, ample_markets, extreme_markets, streams
 from tests.twin import Audit, Venue
 
+pytestmark = pytest.mark.timeout(600)
+"""A failing example is made smaller for up to five minutes before it is shown."""
+
 PATIENT = settings(
     max_examples=40 if INTERPRETED else 80,
     deadline=None,

@@ -1,5 +1,6 @@
 """The engine's risk stage and its naive twin: the same verdicts, and the same money at the end."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ipc.jit import INTERPRETED
@@ -7,6 +8,9 @@ from tests.engines import Engine, engine_for
 from tests.streams import Stream, streams, tight_markets
 from tests.twin import Audit, Risk
 from tests.twin.market import Market
+
+pytestmark = pytest.mark.timeout(600)
+"""A failing example is made smaller for up to five minutes before it is shown."""
 
 PATIENT = settings(
     max_examples=40 if INTERPRETED else 80,
