@@ -3,9 +3,11 @@
     event ring --take_events--> private buffer --decode--> `apply` --next take_events--> consumed
     `submit` --> private buffer --send_commands, once per turn of the loop--> order ring
 
-One compiled call moves a whole batch. Events are consumed only after Python has applied them.
-The gateway sleeps in its event loop: it arms its doorbell, whose eventfd the loop watches, looks
-at the ring once more, and whoever publishes events signals the eventfd.
+One compiled call moves a whole batch; it takes the address of its port, because numba would look
+up the type of a port itself at each call (measured: 0.2 instead of 5 to 8 us). Events are
+consumed only after Python has applied them. The gateway sleeps in its event loop: it arms its
+doorbell, whose eventfd the loop watches, looks at the ring once more, and whoever publishes
+events signals the eventfd.
 """
 
 import asyncio
@@ -91,11 +93,12 @@ class Port(Record):
 
 
 @kernel
-def take_events(port: Port, applied: int, wanted: int) -> int:
+def take_events(port_address: int, applied: int, wanted: int) -> int:
     """Give back `applied` events, then copy up to `wanted` new ones; returns how many.
 
     0 means that there are none and that the bell is armed.
     """
+    port = Port(port_address)
     events, cursor = port.events, port.cursor
     if applied > 0:
         consume(cursor, applied)
@@ -121,8 +124,9 @@ def take_events(port: Port, applied: int, wanted: int) -> int:
 
 
 @kernel
-def send_commands(port: Port, count: int) -> int:
+def send_commands(port_address: int, count: int) -> int:
     """Publish the first `count` commands of the outbox and wake ingest; returns `count`."""
+    port = Port(port_address)
     orders = port.orders
     granted = claim(orders, count)
     assert granted == count, "send_commands: more commands than the ring has room for"
@@ -141,8 +145,9 @@ def send_commands(port: Port, count: int) -> int:
 
 
 @kernel
-def free_slots(port: Port) -> int:
+def free_slots(port_address: int) -> int:
     """How many commands the order ring takes now."""
+    port = Port(port_address)
     return move_gate(port.orders) - port.orders.producer.position
 
 
@@ -179,7 +184,7 @@ class Bridge:
         self.sequence = resume(port.orders)
         "Source sequence of the last command submitted."
         self._reserve = port.orders.slot_count // CANCEL_RESERVE
-        self._free = free_slots(port)
+        self._free = free_slots(port.address)
         self._pending = 0
         self._applied = 0
         self._closed = False
@@ -195,8 +200,8 @@ class Bridge:
     ) -> None:
         """Begin to follow events; `failed` is called once if that goes wrong, which is a bug."""
         self._loop, self._failed = loop, failed
-        send_commands(self._port, 0)  # compile before anybody waits for it
-        take_events(self._port, 0, 0)
+        send_commands(self._port.address, 0)  # compile before anybody waits for it
+        take_events(self._port.address, 0, 0)
         loop.add_reader(self._descriptor, self._rung)
         loop.call_soon(self._turn)
 
@@ -220,7 +225,7 @@ class Bridge:
         if self._closed:
             return
         try:
-            count = take_events(self._port, self._applied, EVENTS_PER_TURN_MAX)
+            count = take_events(self._port.address, self._applied, EVENTS_PER_TURN_MAX)
             self._applied = 0
             view, apply = self._inbox.view, self._apply
             for start in range(0, count * MESSAGE_BYTES, MESSAGE_BYTES):
@@ -246,7 +251,7 @@ class Bridge:
         """
         keep = 0 if values["kind"] == CommandKind.CANCEL else self._reserve
         if self._free - self._pending <= keep:
-            self._free = free_slots(self._port)
+            self._free = free_slots(self._port.address)
             if self._free - self._pending <= keep:
                 raise EngineBusy("the order ring is full; nothing was sent, try again")
         COMMAND_CODEC.struct.pack_into(
@@ -263,7 +268,7 @@ class Bridge:
 
     def _flush(self) -> None:
         if self._pending > 0 and not self._closed:
-            self._free -= send_commands(self._port, self._pending)
+            self._free -= send_commands(self._port.address, self._pending)
             self._pending = 0
 
 

@@ -9,6 +9,7 @@ import uuid
 from contextlib import contextmanager
 
 from engine.config import Config, load
+from engine.topology import GATEWAY
 from engine.warmup import warmups
 from gateway.health import examine
 from tools.supervisor import Supervisor
@@ -95,7 +96,7 @@ class Venue:
 
 
 @contextmanager
-def running(tables=None, **overrides):
+def running(tables=None, clients=(GATEWAY,), **overrides):
     """A venue that is gone afterwards, whatever happens.
 
     `tables` replace the shipped configuration; `overrides` are single keys: gateway__http="...".
@@ -112,7 +113,7 @@ def running(tables=None, **overrides):
         config = Config.build(**sections, **tables)
     for _, compile_one in warmups(config):
         compile_one()
-    supervisor = Supervisor(config)
+    supervisor = Supervisor(config, clients)
     try:
         supervisor.start()
         yield Venue(supervisor)
