@@ -19,6 +19,8 @@ from gateway.documents import average_price, order_document
 from gateway.view import CANCELED, FILLED, OPEN, VenueView
 from ipc.record import numpy_dtype
 
+pytestmark = pytest.mark.interpreted
+
 BTC_USD = 0
 TICKS = 45_000_00
 

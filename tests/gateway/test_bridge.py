@@ -1,0 +1,211 @@
+"""The bridge between rings and event loop, with the stages stepped by hand in this process."""
+
+import asyncio
+import os
+
+import pytest
+
+from engine.config import load
+from engine.messages import CommandKind, EventKind, OrderType, RejectReason, TimeInForce
+from engine.process import build_loop, run_stages
+from engine.topology import GATEWAY, plan
+from engine.venue import create_private
+from gateway.bridge import (
+    CANCEL_RESERVE,
+    COMMANDS_PER_FLUSH_MAX,
+    EVENTS_PER_TURN_MAX,
+    Bridge,
+    LateStart,
+)
+from gateway.errors import EngineBusy
+from ipc.ring import leave
+from ipc.wait import wake
+
+pytestmark = pytest.mark.interpreted
+
+SLOTS = 1024
+
+
+class Rig:
+    """A venue in private memory, a bridge, and what the bridge has applied."""
+
+    def __init__(self):
+        config = load(overrides={"venue.layout": "compact", "rings.order_slots": SLOTS})
+        topology = plan(config, clients=(GATEWAY,), cores=[0])
+        self.venue = create_private(config, topology)
+        self.bell = self.venue.entry(GATEWAY).bell
+        self.bell.descriptor = os.eventfd(0, os.EFD_NONBLOCK)
+        self.stages = build_loop(self.venue, topology.processes[1])
+        self.cursor = self.venue.cursor("events", GATEWAY)
+        self.applied = []
+        self.failures = []
+        self.bridge = None
+
+    def connect(self, apply=None):
+        self.bridge = Bridge(self.venue, apply or self.applied.append)
+        return self.bridge
+
+    def start(self):
+        self.bridge.start(asyncio.get_running_loop(), self.failures.append)
+
+    def step(self):
+        """Let the engine do all it can, and wake the gateway as the engine's loop would."""
+        while run_stages(self.stages) > 0:
+            pass
+        if self.bell.armed:
+            wake(self.bell)
+
+    async def applied_count(self, count):
+        async with asyncio.timeout(30):
+            while len(self.applied) < count and not self.failures:
+                await asyncio.sleep(0)
+
+    def close(self):
+        if self.bridge is not None:
+            self.bridge.close()
+        os.close(self.bell.descriptor)
+
+
+@pytest.fixture
+def rig():
+    made = Rig()
+    yield made
+    made.close()
+
+
+def new(bridge, **fields):
+    order = {
+        "kind": CommandKind.NEW,
+        "order_type": OrderType.LIMIT,
+        "time_in_force": TimeInForce.GTC,
+        "account": 1,
+        "price_ticks": 45_000_00,
+        "qty_lots": 1,
+    }
+    return bridge.submit(**(order | fields))
+
+
+def test_commands_go_out_in_one_batch_and_their_events_come_back(rig):
+    async def work():
+        bridge = rig.connect()
+        rig.start()
+        await asyncio.sleep(0)
+        assert rig.bell.armed == 1, "nothing to do: the bell is armed before the loop sleeps"
+        orders = rig.venue.rings["orders.gateway"]
+        numbers = [new(bridge, client_order_id=b"n%d" % index) for index in range(5)]
+        assert numbers == [1, 2, 3, 4, 5]
+        assert orders.producer.position == 0, "they leave at the end of the turn"
+        await asyncio.sleep(0)
+        assert orders.producer.position == 5
+        rig.step()
+        await rig.applied_count(5)
+        assert [event.source_sequence for event in rig.applied] == numbers
+        assert {event.kind for event in rig.applied} == {EventKind.ACCEPTED}
+        assert rig.applied[2].client_order_id.rstrip(b"\0") == b"n2"
+        assert {event.source for event in rig.applied} == {bridge.source}
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert rig.cursor.position == 5
+        assert rig.bell.armed == 1
+
+    asyncio.run(work())
+
+
+def test_events_are_consumed_after_their_effect_and_in_bounded_turns(rig):
+    positions = []
+
+    def apply(event):
+        assert rig.cursor.position < event.sequence, "given back before it was applied"
+        positions.append(rig.cursor.position)
+        rig.applied.append(event)
+
+    async def work():
+        bridge = rig.connect(apply)
+        rig.start()
+        count = EVENTS_PER_TURN_MAX + 100
+        for _ in range(count):
+            new(bridge)
+        await asyncio.sleep(0)
+        rig.step()
+        await rig.applied_count(count)
+
+    asyncio.run(work())
+    assert not rig.failures
+    assert positions == [0] * EVENTS_PER_TURN_MAX + [EVENTS_PER_TURN_MAX] * 100
+
+
+def test_many_commands_do_not_wait_for_the_end_of_the_turn(rig):
+    async def work():
+        bridge = rig.connect()
+        rig.start()
+        for _ in range(COMMANDS_PER_FLUSH_MAX + 1):
+            new(bridge)
+        assert rig.venue.rings["orders.gateway"].producer.position == COMMANDS_PER_FLUSH_MAX
+
+    asyncio.run(work())
+
+
+def test_a_full_ring_keeps_room_for_cancels_until_the_engine_has_read(rig):
+    async def work():
+        bridge = rig.connect()
+        rig.start()
+        orders = SLOTS - SLOTS // CANCEL_RESERVE
+        for _ in range(orders):
+            new(bridge)
+        with pytest.raises(EngineBusy):
+            new(bridge)
+        for _ in range(SLOTS // CANCEL_RESERVE):
+            bridge.submit(kind=CommandKind.CANCEL, account=1, order_id=1)
+        with pytest.raises(EngineBusy):
+            bridge.submit(kind=CommandKind.CANCEL, account=1, order_id=1)
+        assert bridge.sequence == SLOTS, "what was refused has no number"
+        await asyncio.sleep(0)
+        rig.step()
+        await rig.applied_count(SLOTS)
+        assert rig.applied[orders].kind == EventKind.CANCELED
+        assert rig.applied[-1].reason == RejectReason.UNKNOWN_ORDER
+        assert new(bridge) == SLOTS + 1
+
+    asyncio.run(work())
+
+
+def test_a_failure_of_the_view_is_reported_once_and_gives_the_seat_up(rig):
+    def apply(event):
+        raise AssertionError("a bug")
+
+    async def work():
+        bridge = rig.connect(apply)
+        rig.start()
+        new(bridge)
+        await asyncio.sleep(0)
+        rig.step()
+        await rig.applied_count(1)
+        await asyncio.sleep(0)
+
+    asyncio.run(work())
+    assert [str(error) for error in rig.failures] == ["a bug"]
+    assert rig.cursor.active == 0
+
+
+def test_a_seat_that_was_given_up_is_taken_again_only_when_nothing_was_missed(rig):
+    ring = rig.venue.rings["events"]
+    leave(ring, ring_index(rig))
+    rig.connect()
+    assert rig.cursor.active == 1
+
+    async def trade():
+        rig.start()
+        new(rig.bridge)
+        await asyncio.sleep(0)
+        rig.step()
+        await rig.applied_count(1)
+        rig.bridge.close()
+
+    asyncio.run(trade())
+    assert rig.cursor.active == 0
+    with pytest.raises(LateStart, match="1 events have passed"):
+        rig.connect()
+
+
+def ring_index(rig):
+    return rig.venue.topology.ring("events").readers.index(GATEWAY)
