@@ -23,6 +23,7 @@
     ├── UnknownRoute 404, 121
     ├── UnknownOrder 404, 122
     ├── MethodNotAllowed 405, 123
+    ├── BodyTimeout 408, 128      the body does not end
     ├── OrderNotOpen 409, 124     it ended before
     ├── BodyTooLarge 413, 125
     ├── UnsupportedMediaType 415, 126
@@ -228,6 +229,12 @@ class MethodNotAllowed(GatewayError):
     def headers(self) -> dict[str, str]:
         """The Allow header, which this status requires."""
         return {"Allow": ", ".join(self.members["allowed"])}
+
+
+class BodyTimeout(GatewayError):
+    """The body did not arrive in time."""
+
+    status, number, code, title = 408, 128, "body_timeout", "The body did not arrive in time"
 
 
 class OrderNotOpen(GatewayError):

@@ -5,6 +5,7 @@ on SIGTERM or when the venue's stop word is set, and says in its counters entry 
 """
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -88,6 +89,9 @@ async def _serve(venue: VenueMemory, entry: ProcessEntry) -> None:
             over.set_result(None) if error is None else over.set_exception(error)
 
     loop.add_signal_handler(signal.SIGTERM, end)
+    # It logs, with a traceback, each request that is not HTTP: anybody could fill the disk.
+    # Errors of handlers are logged by gateway.http.guard.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     service = Service(venue)
     runner = web.AppRunner(
         build_app(service),

@@ -61,9 +61,9 @@ class Guard:
                 response = await handler(request)
             except GatewayError as error:
                 response = replied(Reply.of(error))
+            except ConnectionError:
+                return web.Response(status=400)  # the client has gone, nobody will read this
             except Exception as error:
-                if request.transport is None:
-                    raise  # the client went away in the middle of its request
                 _log.exception("%s %s", request.method, request.rel_url)
                 response = replied(Reply.of(InternalError(type(error).__name__)))
             statuses[response.status] = statuses.get(response.status, 0) + 1

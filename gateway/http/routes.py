@@ -18,6 +18,7 @@ from gateway.documents import (
 )
 from gateway.errors import (
     BadParameter,
+    BodyTimeout,
     BodyTooLarge,
     MethodNotAllowed,
     NoSuchAccount,
@@ -49,6 +50,9 @@ ORDERS_MAX: Final = 1000
 """Open orders in one response: some ten milliseconds during which nobody else is served."""
 
 TRADES_DEFAULT: Final = 100
+
+BODY_SECONDS_MAX: Final = 10
+"""How long a body may take to arrive; a client that never ends it must not stay for ever."""
 
 ENDPOINTS: Final = {
     "POST /api/v1/orders": "send an order",
@@ -203,9 +207,14 @@ class Routes:
         if (request.content_length or 0) > self._body_max:
             raise self._too_large()
         try:
-            return await request.read()
+            if request.content.is_eof():  # it came with the header: nothing to wait for
+                return await request.read()
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                return await request.read()
         except web.HTTPRequestEntityTooLarge:
             raise self._too_large() from None
+        except TimeoutError:
+            raise BodyTimeout(f"the body was not complete after {BODY_SECONDS_MAX} s") from None
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"expected at most {self._body_max} bytes")

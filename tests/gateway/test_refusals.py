@@ -322,6 +322,22 @@ def test_what_is_not_http_is_a_bad_request(venue, client, raw_request):
     assert client.get("/health")[0] == 200
 
 
+@pytest.mark.parametrize("sent", [b"5\r\nabc", b"zz\r\n", b"1;" + b"x" * 20_000])
+def test_a_body_that_breaks_off_does_no_harm(venue, client, sent):
+    decided = venue.decided()
+    host, _, port = venue.address.rpartition(":")
+    for _ in range(3):
+        with socket.create_connection((host, int(port)), timeout=10) as raw:
+            raw.sendall(
+                b"POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
+            raw.sendall(sent)
+    assert client.post(quantity="0.0001")[0] == 201
+    assert venue.decided() == decided + 1
+    assert 'okimi_gateway_requests_total{status="500"}' not in client.get("/metrics")[1]
+
+
 def leaves(kind):
     for each in kind.__subclasses__():
         yield from leaves(each) or ()
