@@ -16,6 +16,7 @@ with acquire and written with release order), `Text` (UTF-8, zero padded), other
 """
 
 import ast
+import functools
 import hashlib
 import inspect
 import itertools
@@ -298,6 +299,7 @@ def numpy_dtype(record: type[Record]) -> Any:
 _NUMPY_CODES: Final = {"q": "i8", "i": "i4", "I": "u4", "H": "u2", "B": "u1"}
 
 
+@functools.cache
 def fingerprint(record: type[Record]) -> int:
     """63-bit hash over names, types, offsets and sizes, nested records included."""
     digest = hashlib.sha256()

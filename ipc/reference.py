@@ -6,6 +6,7 @@ machine code; `order.leaves_lots` becomes one load at a constant offset, scalars
 `shared` fields load with acquire and store with release order.
 """
 
+import functools
 import operator
 from typing import Any
 
@@ -98,9 +99,13 @@ register_model(ArrayType)(_AddressModel)
 register_model(RecordClass)(models.OpaqueModel)
 
 
+_record_type = functools.cache(RecordType)
+"""Asked for every record argument of every call from Python."""
+
+
 @typeof_impl.register(Record)
 def _typeof_record(value: Record, context: Any) -> RecordType:
-    return RecordType(type(value))
+    return _record_type(type(value))
 
 
 @typeof_impl.register(RecordMeta)
