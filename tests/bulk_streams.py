@@ -2,7 +2,8 @@
 
 Written at the same desk as the drawn ones (`streams`): what is sent next depends on what the
 naive venue did before, so that books neither run empty nor grow without end, and cancels and
-amendments hit orders that live. About 25,000 commands a second, nearly all of it in the twin.
+amendments hit orders that live. 15,000 to 25,000 commands a second, nearly all of it the
+twin's time.
 """
 
 from dataclasses import dataclass, field
