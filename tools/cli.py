@@ -38,6 +38,7 @@ class Okimi(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command."""
+        from tools.bench.errors import BenchFailed
         from tools.replay.errors import ReplayError
         from tools.run import VenueDied
         from tools.status import VenueNotFound
@@ -46,7 +47,7 @@ class Okimi(click.Group):
         expected = (ConfigError, TopologyError, IpcError, ReplayError, StartFailed, VenueDied)
         try:
             return super().invoke(context)
-        except (*expected, VenueNotFound) as error:
+        except (*expected, VenueNotFound, BenchFailed) as error:
             stderr.print(f"okimi: {error}", style="red", highlight=False, soft_wrap=True)
             sys.exit(1)
 
@@ -244,12 +245,18 @@ def bench_ring(as_json: bool) -> None:
 
 @bench.command("book")
 @click.option("--repeats", type=click.IntRange(1, 50), default=5, show_default=True)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with the challenge's files (*.cols.xz). [generated workloads]",
+)
+@click.option("--messages", type=click.IntRange(1000), help="At most so many a scenario. [all]")
 @json_option
-def bench_book(repeats: int, as_json: bool) -> None:
+def bench_book(repeats: int, data: Path | None, messages: int | None, as_json: bool) -> None:
     """Matching alone: messages per second in process and through rings, worst scenario first."""
     from tools.bench import book
 
-    result = book.run(stderr, repeats)
+    result = book.run(stderr, repeats, data, messages)
     _bench(lambda: (result, book.render(result)), as_json)
 
 

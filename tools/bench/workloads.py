@@ -202,7 +202,7 @@ def read_stream(path: Path) -> Any:
     """The decisions of a workload file of the challenge."""
     commands = meb.read(path).commands
     decisions = np.zeros(len(commands), DECISION)
-    for name in commands.dtype.names:
+    for name in commands.dtype.names or ():
         decisions[name] = commands[name]
     new = decisions["kind"] == CommandKind.NEW
     decisions["order_id"][new] = np.arange(1, np.count_nonzero(new) + 1)
