@@ -1,10 +1,14 @@
 """Balances, and the value of prices and quantities. Owned by the risk stage."""
 
+from typing import Final
+
 from engine.limits import ACCOUNTS_MAX, ASSETS_MAX
 from engine.reference import InstrumentTerms
 from ipc.intrinsics import multiply_overflows
 from ipc.jit import inlined
 from ipc.record import CACHE_LINE_BYTES, Array, Record, i64, length
+
+INT64_MAX: Final = (1 << 63) - 1
 
 
 class Balance(Record):
@@ -35,9 +39,15 @@ def worth_overflows(terms: InstrumentTerms, price_ticks: int, qty_lots: int) -> 
         return True
     product = price_ticks * qty_lots
     # Rounding up adds less than the divisor before it divides.
-    if product > (1 << 63) - 1 - terms.notional_divisor:
+    if product > INT64_MAX - terms.notional_divisor:
         return True
     return multiply_overflows(product, terms.notional_multiplier) != 0
+
+
+@inlined
+def highest_worth(terms: InstrumentTerms, qty_lots: int) -> int:
+    """The highest price in ticks at which the value of `qty_lots` stays within int64."""
+    return (INT64_MAX - terms.notional_divisor) // (qty_lots * terms.notional_multiplier)
 
 
 @inlined

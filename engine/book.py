@@ -264,7 +264,7 @@ def can_fill(books: Books, side: SideBook, limit_key: int, qty_lots: int) -> boo
             wanted -= chunk.levels[number].lots
             if wanted <= 0:
                 return True
-            bits &= bits - 1
+            bits &= ~shift_left(1, number)
         at -= 1
     return False
 

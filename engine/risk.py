@@ -2,8 +2,8 @@
 
 Risk owns the balances and a reservation for every live order. It first applies the events that
 matching has published, then decides commands; the decision records how many events it had seen
-(`ev_wm`), so that it can be derived again. Integer arithmetic only. Cancels always pass: whether
-an order exists is matching's to say.
+(`ev_wm`), so that it can be derived again. Integer arithmetic only. The cancels of a known
+account always pass: whether an order exists is matching's to say.
 
 Money: a price of p ticks and a quantity of q lots are worth p * q * multiplier / divisor units
 of the quote asset. A reservation is rounded up, a payment down, so that what is reserved always
@@ -17,6 +17,7 @@ from engine.balances import (
     affordable_price,
     balance_of,
     cost_units,
+    highest_worth,
     payment_units,
     worth_overflows,
 )
@@ -149,7 +150,13 @@ def apply_trade(state: RiskState, terms: InstrumentTerms, trade: TradeEvent) -> 
 
 @inlined
 def apply_amendment(state: RiskState, terms: InstrumentTerms, event: ChangeEvent) -> None:
-    """REPLACED or REPLACE_REJECTED: one amendment is answered."""
+    """REPLACED or REPLACE_REJECTED: one amendment is answered.
+
+    UNKNOWN_ORDER answers an amendment that was not counted: risk did not know the order either,
+    or it has ended since. An order of that id may have come later, by a client who guessed it.
+    """
+    if event.reason == RejectReason.UNKNOWN_ORDER:
+        return
     index = find_order(state.reservations, event.order_id)
     if index == NO_ORDER:
         return
@@ -226,6 +233,9 @@ def protect(state: RiskState, terms: InstrumentTerms, decision: Decision) -> int
     if multiply_overflows(decision.qty_lots, terms.notional_multiplier):
         return RejectReason.NOTIONAL_OVERFLOW.value
     if buys:
+        lowest = terms.price_min_ticks
+        if lowest > 0 and worth_overflows(terms, lowest, decision.qty_lots):
+            return RejectReason.NOTIONAL_OVERFLOW.value
         available = balance_of(state.balances, decision.account, terms.quote_asset).available
         budget = min(available, terms.notional_max_units)
         price = min(price, affordable_price(terms, budget, decision.qty_lots))
@@ -233,6 +243,7 @@ def protect(state: RiskState, terms: InstrumentTerms, decision: Decision) -> int
             if budget < available:
                 return RejectReason.NOTIONAL_ABOVE_MAX.value
             return RejectReason.INSUFFICIENT_BALANCE.value
+        price = min(price, highest_worth(terms, decision.qty_lots))
         if worth_overflows(terms, abs(price), decision.qty_lots):
             return RejectReason.NOTIONAL_OVERFLOW.value
     decision.price_ticks = price
@@ -273,25 +284,29 @@ def decide_new(state: RiskState, terms: InstrumentTerms, decision: Decision) -> 
 
 @kernel
 def decide_amend(state: RiskState, terms: InstrumentTerms, decision: Decision) -> int:
-    """Check an amendment and widen the reservation; an order that is not known passes."""
+    """Check an amendment and widen the reservation; an order that is not known passes.
+
+    The limits come first: whether risk has heard already that an order ended does not decide
+    which reason is given.
+    """
+    lots, price = decision.qty_lots, decision.price_ticks
+    if lots > terms.qty_max_lots:
+        return RejectReason.QUANTITY_ABOVE_MAX.value
+    reason = check_limits(terms, state.last_ticks[decision.instrument], price, lots)
+    if reason != RejectReason.NONE:
+        return reason
     index = find_order(state.reservations, decision.order_id)
     if index == NO_ORDER:
         return RejectReason.NONE.value
     reservation = state.reservations.orders[index]
     if reservation.account != decision.account or reservation.instrument != decision.instrument:
         return RejectReason.NONE.value
-    lots, price = decision.qty_lots, decision.price_ticks
     leaves = lots - (reservation.qty_lots - reservation.leaves_lots)
     bound_leaves = max(reservation.bound_leaves_lots, leaves)
     if decision.flags & CommandFlag.LEAVES:
         # What fills on the way is not taken off the quantity asked for, so it comes on top.
         leaves = lots
         bound_leaves = reservation.bound_leaves_lots + lots
-    if lots > terms.qty_max_lots:
-        return RejectReason.QUANTITY_ABOVE_MAX.value
-    reason = check_limits(terms, state.last_ticks[decision.instrument], price, lots)
-    if reason != RejectReason.NONE:
-        return reason
     if leaves <= 0:
         return RejectReason.NONE.value
     bound_price = max(reservation.bound_price_ticks, price)

@@ -101,10 +101,10 @@ class Risk:
 
     def _decide_amend(self, command: Sequenced) -> int:
         """The reason to refuse an amendment, if any; an order that is not known passes."""
-        hold = self.holds.get(command.order_id)
-        if hold is None or not _is_owner(hold, command):
-            return RejectReason.NONE
         reason = next(self._faults_of_limit(command), RejectReason.NONE)
+        hold = self.holds.get(command.order_id)
+        if reason or hold is None or not _is_owner(hold, command):
+            return reason
         filled = hold.total_lots - hold.open_lots
         open_lots = command.qty_lots - filled
         bound_lots = max(hold.bound_lots, open_lots)
@@ -112,8 +112,8 @@ class Risk:
             # Whatever fills before the amendment arrives is not taken off what it asks for.
             open_lots = command.qty_lots
             bound_lots = hold.bound_lots + command.qty_lots
-        if reason or open_lots <= 0:
-            return reason
+        if open_lots <= 0:
+            return RejectReason.NONE
         bound_price = max(hold.bound_price_ticks, command.price_ticks)
         if self._overflows(hold.instrument, bound_price, bound_lots):
             return RejectReason.NOTIONAL_OVERFLOW
@@ -150,12 +150,15 @@ class Risk:
             yield RejectReason.QUANTITY_ABOVE_MAX
         if command.qty_lots * instrument.notional_multiplier > INT64_MAX:
             yield RejectReason.NOTIONAL_OVERFLOW
-        if command.price_ticks < instrument.price_min_ticks:
+        lowest = instrument.price_min_ticks
+        buys = command.side == Side.BUY
+        if buys and lowest > 0 and self._overflows(command.instrument, lowest, command.qty_lots):
+            yield RejectReason.NOTIONAL_OVERFLOW
+        if command.price_ticks < lowest:
             available = self._balance(command.account, command.instrument, Side.BUY).available
             scarce = available <= instrument.notional_max_units
             yield RejectReason.INSUFFICIENT_BALANCE if scarce else RejectReason.NOTIONAL_ABOVE_MAX
-        bought = command.side == Side.BUY
-        if bought and self._overflows(command.instrument, command.price_ticks, command.qty_lots):
+        if buys and self._overflows(command.instrument, command.price_ticks, command.qty_lots):
             yield RejectReason.NOTIONAL_OVERFLOW
 
     def _protective_price(self, command: Sequenced) -> int:
@@ -173,6 +176,7 @@ class Risk:
         available = self._balance(command.account, command.instrument, Side.BUY).available
         budget = min(available, instrument.notional_max_units)
         unit = command.qty_lots * instrument.notional_multiplier
+        price = min(price, (INT64_MAX - instrument.notional_divisor) // unit)
         if abs(budget * instrument.notional_divisor) > INT64_MAX:
             # The engine rounds down once more here rather than to leave int64.
             return min(price, budget // unit * instrument.notional_divisor)
