@@ -214,7 +214,8 @@ def test_refused_amendments_give_back_what_they_took(house: House) -> None:
     assert house.amend(ALICE, 2, 20, 10) == "WOULD_TRADE"
     assert house.balance(ALICE, QUOTE) == Balance(970, 30)
     assert house.amend(BOB, 2, 100, 5) == "UNKNOWN_ORDER", "another's order"
-    assert house.amend(ALICE, 77, 1_000, 50) == "UNKNOWN_ORDER"
+    assert house.amend(ALICE, 77, 100, 5) == "UNKNOWN_ORDER"
+    assert house.amend(ALICE, 77, 1_000, 50) == "NOTIONAL_ABOVE_MAX", "limits come first"
     assert house.amend(STRANGER, 2, 10, 5) == "UNKNOWN_ACCOUNT"
     assert house.cancel(STRANGER, 2) == "UNKNOWN_ACCOUNT"
     assert house.balance(ALICE, QUOTE) == Balance(970, 30)
