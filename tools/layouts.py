@@ -66,7 +66,7 @@ these segments in the shared memory file system, each beginning with the segment
 
 | segment | holds | written by |
 |---|---|---|
-| `okimi.NAME.counters` | processes, doorbells, clock, statistics | supervisor; each process its lines |
+| `okimi.NAME.counters` | processes, bells, clock, statistics | supervisor; each process its own |
 | `okimi.NAME.reference` | instruments and accounts | supervisor, before the start |
 | `okimi.NAME.ring.orders.CLIENT` | commands of one client | that client; ingest its cursor |
 | `okimi.NAME.ring.commands` | sequenced commands | ingest; risk its cursor |
