@@ -200,10 +200,14 @@ class Bridge:
     ) -> None:
         """Begin to follow events; `failed` is called once if that goes wrong, which is a bug."""
         self._loop, self._failed = loop, failed
-        send_commands(self._port.address, 0)  # compile before anybody waits for it
-        take_events(self._port.address, 0, 0)
+        self.warm_up()
         loop.add_reader(self._descriptor, self._rung)
         loop.call_soon(self._turn)
+
+    def warm_up(self) -> None:
+        """Compile what `submit` and the event side call, before anybody waits for it."""
+        send_commands(self._port.address, 0)
+        take_events(self._port.address, 0, 0)
 
     def close(self) -> None:
         """Stop following events and let the producer go on without this reader."""

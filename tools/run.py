@@ -3,7 +3,8 @@
 Used by every command that runs a venue: up, demo, replay, bench engine.
 """
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,8 +14,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from engine.config import Config
 from engine.driver import Driver, Outcome
-from engine.topology import DRIVER, GATEWAY
+from engine.topology import DRIVER, GATEWAY, plan
+from engine.venue import create_private
 from engine.warmup import warmups
+from gateway.bridge import Bridge
 from ipc.histogram import Percentiles
 from ipc.jit import INTERPRETED
 from tools.replay.plan import Plan
@@ -42,15 +45,26 @@ def progress_bar(console: Console) -> Progress:
 
 def compile_kernels(config: Config, console: Console) -> None:
     """Compile or load all kernels, showing which; must be over before anything is forked."""
-    steps = list(warmups(config))
     if INTERPRETED:
         return
+    steps = [*warmups(config), ("gateway", lambda: _warm_gateway(config))]
     with progress_bar(console) as progress:
         task = progress.add_task("compiling", total=len(steps))
         for name, compile_one in steps:
             progress.update(task, description=f"compiling {name}")
             compile_one()
             progress.advance(task)
+
+
+def _warm_gateway(config: Config) -> None:
+    """Compile the gateway's kernels on a private venue."""
+    venue = create_private(config, plan(config, clients=(GATEWAY,), cores=[0]))
+    descriptor = os.eventfd(0, os.EFD_CLOEXEC)
+    venue.entry(GATEWAY).bell.descriptor = descriptor
+    bridge = Bridge(venue, lambda event: None)
+    bridge.warm_up()
+    bridge.close()
+    os.close(descriptor)
 
 
 @contextmanager
@@ -67,15 +81,15 @@ def running_venue(
         supervisor.stop()
 
 
-def send_plan(supervisor: Supervisor, plan: Plan, console: Console, rate: float = 0.0) -> Outcome:
-    """Send a plan's commands through the venue; the events that answered them.
+def send_plan(supervisor: Supervisor, replay: Plan, console: Console, rate: float = 0.0) -> Outcome:
+    """Send a replay's commands through the venue; the events that answered them.
 
     Raises VenueDied when a stage dies on the way.
     """
     driver = Driver(supervisor.venue)
     try:
         with progress_bar(console) as progress:
-            task = progress.add_task("sending commands", total=len(plan.commands))
+            task = progress.add_task("sending commands", total=len(replay.commands))
 
             def turn(answered: int, count: int) -> None:
                 progress.update(task, completed=answered)
@@ -83,8 +97,8 @@ def send_plan(supervisor: Supervisor, plan: Plan, console: Console, rate: float 
                 if died:
                     raise VenueDied(f"{', '.join(died)} died after {answered} of {count} commands")
 
-            room = EVENTS_PER_COMMAND_MAX * len(plan.commands) + 4096
-            outcome = driver.run(plan.commands, rate=rate, events_max=room, turn=turn)
+            room = EVENTS_PER_COMMAND_MAX * len(replay.commands) + 4096
+            outcome = driver.run(replay.commands, rate=rate, events_max=room, turn=turn)
     finally:
         driver.leave()
     assert len(outcome.events) == outcome.event_count, "the replay made more events than expected"
@@ -109,12 +123,12 @@ def facts_of(supervisor: Supervisor, outcome: Outcome | None = None) -> VenueFac
     counters = supervisor.venue.counters
     processes = [
         {
-            "name": plan.name,
-            "pid": supervisor.venue.entry(plan.name).pid,
-            "stages": list(plan.stages),
-            "cpu": plan.cpu,
+            "name": process.name,
+            "pid": supervisor.venue.entry(process.name).pid,
+            "stages": list(process.stages),
+            "cpu": process.cpu,
         }
-        for plan in supervisor.topology.processes
+        for process in supervisor.topology.processes
     ]
     stages = {
         counters.stages[index].name.get(): Percentiles(counters.stages[index].latency).summary()
@@ -129,6 +143,3 @@ def driven(config: Config, gateway: bool) -> tuple[str, ...]:
     """The clients of a venue that a replay drives, with or without a gateway beside it."""
     assert config.instruments, "a venue needs instruments"
     return (GATEWAY, DRIVER) if gateway else (DRIVER,)
-
-
-OnDeath = Callable[[str], None]
