@@ -93,6 +93,7 @@ def receive(ring: Ring, index: int = 0, wanted: int = SLOTS) -> list[int]:
 
 def place(ring: Ring, position: int) -> None:
     """Set all positions by hand, as if that many messages had gone through."""
-    ring.producer.position = ring.producer.intent = ring.producer.gate = position
+    ring.producer.position = ring.claims.position = position
+    ring.claims.intent = ring.claims.gate = position
     for reader in range(READERS_MAX):
         ring.readers[reader].position = ring.readers[reader].seen = position

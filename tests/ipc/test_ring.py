@@ -66,7 +66,7 @@ def test_readers_and_mode_are_checked() -> None:
 
 def test_writers_are_a_line_pair_apart() -> None:
     ring = make_ring(BY_INDEX)
-    lines = [ring.address, ring.producer.address]
+    lines = [ring.address, ring.producer.address, ring.claims.address]
     lines += [ring.readers[index].address for index in range(READERS_MAX)]
     lines.append(slot_address(ring, 0))
     assert {after - before for before, after in pairwise(lines)} == {128}
@@ -190,7 +190,7 @@ def test_a_reader_that_stays_behind_the_gate_never_makes_a_grant_negative(mode: 
     ring.readers[3].position = SLOTS - 1
     ring.readers[3].active = 1
     assert claim_slots(ring, SLOTS + 1) == 0
-    assert ring.producer.intent == 2 * SLOTS
+    assert ring.claims.intent == 2 * SLOTS
 
 
 @MODES

@@ -185,7 +185,7 @@ class RingMachine(RuleBasedStateMachine):
             assert observer.position - self.start == watched + observer.lost
         if self.observers:
             assert self.ring.producer.position == self.published
-            assert self.ring.producer.intent == self.intent <= self.published + self.slots
+            assert self.ring.claims.intent == self.intent <= self.published + self.slots
 
 
 TestRingModel = RingMachine.TestCase

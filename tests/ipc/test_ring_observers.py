@@ -78,6 +78,37 @@ def test_a_smaller_claim_does_not_bring_overwritten_slots_back(mode: int, seen: 
     assert watch(ring, observer, SLOTS) == [5, 6, 7, 8]
 
 
+@MODES
+def test_an_observer_may_lag_by_fifteen_sixteenths_of_a_ring(mode: int) -> None:
+    slots = 64
+    ring, observer = make_ring(mode, readers=0, slots=slots), Observer.allocate()
+    sent = 0
+    for _ in range(300):
+        sent += send(ring, 1)
+        oldest = ring.claims.intent - slots
+        assert sent <= ring.claims.intent <= sent + slots // 16
+        if oldest < 0:
+            continue
+        observer.laps = observer.lost = 0
+        observer.position = oldest
+        assert watch(ring, observer, 1) == [oldest + 1]
+        assert observer.laps == 0
+        if oldest > 0:
+            observer.position = oldest - 1
+            watch(ring, observer, 1)
+            assert observer.laps == 1
+
+
+@MODES
+def test_intent_never_promises_more_than_the_gate(mode: int) -> None:
+    ring = make_ring(mode, readers=1, slots=64)
+    for _ in range(64):
+        send(ring, 1)
+        assert ring.claims.intent <= ring.claims.gate
+    assert claim_slots(ring, 1) == 0
+    assert ring.claims.intent == 64
+
+
 def pass_a_claim(mode: int, claimed: int) -> None:
     ring, observer = make_ring(mode, readers=0), Observer.allocate()
     send(ring, SLOTS)

@@ -101,7 +101,7 @@ def send(ring: Ring, total: int, batch: int) -> None:
     sent = 0
     while sent < total:
         count = claim(ring, min(batch, total - sent))
-        position = ring.producer.position
+        position = ring.claims.position
         for index in range(count):
             write_payload(slot(ring, position + index), position + index + 1)
         if count > 0:
@@ -146,7 +146,7 @@ def ping(duel: Duel, trips: int, batch: int) -> None:
     for trip in range(1, trips + 1):
         while claim(out, 1) == 0:
             pass
-        write_payload(slot(out, out.producer.position), trip)
+        write_payload(slot(out, out.claims.position), trip)
         publish(out, 1)
         while ready(back, cursor, batch) == 0:
             pass
@@ -171,7 +171,7 @@ def pong(duel: Duel, trips: int, batch: int) -> None:
         while claim(back, 1) == 0:
             pass
         source = slot(out, cursor.position)
-        target = slot(back, back.producer.position)
+        target = slot(back, back.claims.position)
         for word in range(1, WORDS):
             Numbered(target + word * 8).sequence = Numbered(source + word * 8).sequence
         consume(cursor, 1)
@@ -183,7 +183,10 @@ def pong(duel: Duel, trips: int, batch: int) -> None:
 
 @kernel
 def line_ping(duel: Duel, samples: int, trips: int) -> None:
-    """The least that two cores can do: one line there, another one back."""
+    """One line there, another one back, polled as fast as it goes.
+
+    Not quite the least possible: who polls more slowly fights less for the line he waits for.
+    """
     clock = duel.clock
     mine, theirs = duel.left.word, duel.right.word
     start = theirs.value
@@ -241,7 +244,7 @@ def copy_slot(target: int, source: int, first: int) -> None:
 def push_many(ring: Ring, source: int, count: int) -> int:
     """Publish up to `count` messages that lie at `source`; returns how many there was room for."""
     granted = claim(ring, count)
-    position = ring.producer.position
+    position = ring.claims.position
     for index in range(granted):
         copy_slot(slot(ring, position + index), source + index * SLOT_BYTES, 1)
     if granted > 0:

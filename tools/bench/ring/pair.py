@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -201,6 +202,12 @@ def _fork(work: Callable[[], object], core: int) -> int:
         os._exit(code)
 
 
+def _cpu_seconds(pid: int) -> str:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])  # user and system
+    return f"{ticks / os.sysconf('SC_CLK_TCK'):.1f} s"
+
+
 def _wait_for(running: dict[int, int]) -> None:
     """Take each process out of `running` as it ends well. Raises SampleFailed."""
     poller = select.poll()
@@ -211,7 +218,11 @@ def _wait_for(running: dict[int, int]) -> None:
         left_ms = int((give_up - time.monotonic()) * 1000)
         ended = poller.poll(left_ms) if left_ms > 0 else []
         if not ended:
-            raise SampleFailed(f"a side did not finish within {SAMPLE_SECONDS_MAX:.0f} s")
+            raise SampleFailed(
+                f"a side did not finish within {SAMPLE_SECONDS_MAX:.0f} s; those that still run "
+                f"had {', '.join(map(_cpu_seconds, running.values()))} of CPU (a side that had "
+                "little was kept from its core by other work)"
+            )
         for descriptor, _ in ended:
             poller.unregister(descriptor)
             pid = running.pop(descriptor)
