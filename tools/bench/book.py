@@ -24,6 +24,7 @@ from tools.bench import peers
 from tools.bench.errors import BenchFailed
 from tools.bench.plain_book import Message
 from tools.bench.ring.placement import host_facts
+from tools.bench.series import Series
 from tools.bench.stand import Stand, feed_and_read, match_until, pump
 from tools.bench.tables import book_table
 from tools.bench.undisturbed import permitted, take_core, undisturbed
@@ -60,23 +61,6 @@ class Pass:
     events: int
     trades: int
     checksum: int
-
-
-@dataclass
-class Series:
-    """Rates of passes that did the same."""
-
-    rates: list[float] = field(default_factory=list)
-
-    def report(self, name: str) -> dict[str, Any]:
-        """Median under `name`, lowest and highest under `name` with _min and _max."""
-        if not self.rates:
-            return {name: None, f"{name}_min": None, f"{name}_max": None}
-        return {
-            name: round(statistics.median(self.rates)),
-            f"{name}_min": round(min(self.rates)),
-            f"{name}_max": round(max(self.rates)),
-        }
 
 
 def streams(data: Path | None, messages_max: int | None) -> list[tuple[str, Make]]:
@@ -293,10 +277,12 @@ def run(
     peer_scenario = PEER_SCENARIO if PEER_SCENARIO in names else names[0]
     scenarios: dict[str, dict[str, Any]] = {}
     against: dict[str, Any] = {}
-    with progress_bar(console) as progress:
+    progress = progress_bar(console)
+    progress.live.auto_refresh = False  # no thread, because passes fork
+    with progress:
         task = progress.add_task("books", total=len(made) + 1)
         for name, make in made:
-            progress.update(task, description=f"books: {name}")
+            progress.update(task, description=f"books: {name}", refresh=True)
             stream = make()
             if name == peer_scenario:
                 scenarios[name], against = measure_with_peers(
@@ -305,7 +291,7 @@ def run(
             else:
                 scenarios[name] = measure_stream(name, stream, repeats, cores)
             progress.advance(task)
-        progress.update(task, description="books: 100 symbols")
+        progress.update(task, description="books: 100 symbols", refresh=True)
         many = measure_stream("symbols100", _maker(SYMBOLS100, messages_max)(), repeats, cores[:1])
         progress.advance(task)
     ordered = sorted(scenarios, key=lambda name: scenarios[name]["in_process_msgs_per_s"])

@@ -1,11 +1,16 @@
 """The results of `okimi bench book` and `okimi bench engine` as tables for a terminal."""
 
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from tools.figures import NONE, count
+from tools.figures import NONE, count, duration
+
+COMPACT: Final = (
+    "Few cores: the stages share a process, which sleeps when idle, so that at low rates a wake-up "
+    "through the kernel is part of the latency."
+)
 
 
 def machine(host: dict[str, Any]) -> str:
@@ -23,8 +28,21 @@ def disturbance(result: dict[str, Any]) -> str:
     """What is known of other work on the machine meanwhile."""
     policy = "at real-time priority, in turns below a second"
     if not result["realtime"]:
-        policy = "at ordinary priority (real-time is not permitted), so other work counts"
+        policy = (
+            "at ordinary priority (no core for each process, or not permitted): other work counts"
+        )
     return f"Measured {policy}."
+
+
+def noise_floor(result: dict[str, Any]) -> str:
+    """How the cores behave when nothing but a loop runs there."""
+    cores = [
+        f"core {each['core']} is gone for {each['lost_share']:.1%} of the time, at worst "
+        f"{duration(each['worst_ns'])}"
+        for each in result["noise_floor"]
+    ]
+    verdict = "; so the tails are the machine's" if result["noisy"] else ""
+    return ", ".join(cores) + verdict
 
 
 def rate(row: dict[str, Any], name: str) -> str:
@@ -97,3 +115,46 @@ def book_table(result: dict[str, Any]) -> RenderableType:
     if result["reason"]:
         lines.append(f"Not measured: {result['reason']}.")
     return Group(ours, theirs, *lines)
+
+
+def engine_table(result: dict[str, Any]) -> RenderableType:
+    """Throughput, then latency by rate."""
+    host = result["host"]
+    flow = columns(
+        Table(title=f"Ingest, risk, matching: {machine(host)}, layout {result['layout']}"),
+        "as fast as possible",
+        "commands/s",
+    )
+    flow.add_row("through processes", rate(result, "commands_per_s"))
+    flow.add_row("in one thread (reference)", rate(result, "reference_commands_per_s"))
+    table = columns(
+        Table(title="From the intended sending of a command to its last event"),
+        "rate",
+        "achieved",
+        "p50",
+        "p99",
+        "p99.9",
+        "worst",
+        *(f"{name} p50" for name in result["rates"][0]["stages"]),
+    )
+    for row in result["rates"]:
+        table.add_row(
+            f"{count(row['rate'])}/s",
+            f"{row['achieved'] / row['rate']:.1%}",
+            *(duration(row[name]) for name in ("p50", "p99", "p999", "max")),
+            *(duration(stage["p50"]) for stage in row["stages"].values()),
+        )
+    lines = [
+        f"Medians (lowest-highest) of {result['repeats']} rounds. Every new order has a client "
+        "order id. Events are equal to those of the reference.",
+        disturbance(result),
+        f"The machine itself: {noise_floor(result)}.",
+        f"Not included: {'; '.join(result['not_included'])}.",
+        versions(host),
+    ]
+    last = result["rates"][-1]
+    if last["achieved"] < result["achieved_min"] * last["rate"]:
+        lines.insert(0, f"{count(last['rate'])}/s was not reached: higher rates were not tried.")
+    if result["layout"] == "compact":
+        lines.insert(0, COMPACT)
+    return Group(flow, table, *lines)

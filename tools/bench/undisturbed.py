@@ -6,32 +6,47 @@ a share for others. Where it is not permitted, measuring goes on as an ordinary 
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 PRIORITY: Final = 1
 """The lowest real-time priority: above all ordinary work, below whatever else is real-time."""
 
 
+REST_SECONDS: Final = 0.2
+"""What others get after a long turn."""
+
+
 def take_core(core: int) -> bool:
     """Stay on `core`, before everybody else there; false when only the first is permitted."""
     os.sched_setaffinity(0, {core})
+    return hurry(0)
+
+
+def hurry(pid: int) -> bool:
+    """Give a process (0: this one) real-time priority; false when that is not permitted."""
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(PRIORITY))
     except PermissionError:
         return False
     return True
 
 
 @contextmanager
-def undisturbed(core: int) -> Iterator[bool]:
-    """A turn of this process at the head of the queue of `core`; yields whether it is."""
+def undisturbed(core: int, helpers: Iterable[int] = ()) -> Iterator[bool]:
+    """A turn of this process at the head of the queue of `core`; yields whether it is.
+
+    `helpers` are processes, pinned already, that get the same priority meanwhile.
+    """
     cores, policy = os.sched_getaffinity(0), os.sched_getscheduler(0)
+    first = list(helpers)
     try:
-        yield take_core(core)
+        yield take_core(core) and all(map(hurry, first))
     finally:
-        os.sched_setscheduler(0, policy, os.sched_param(0))
+        for pid in (0, *first):
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(pid, policy, os.sched_param(0))
         os.sched_setaffinity(0, cores)
 
 
