@@ -29,8 +29,8 @@ NO_KEY: Final = 1 << 62
 
 NO_CHUNK: Final = 0
 
-HOT_CHUNKS: Final = 16
-"""Chunks of a side that are found without a search: 1024 ticks around the touch."""
+HOT_CHUNKS: Final = 64
+"""Chunks of a side that are found without a search: 4096 ticks around the touch."""
 
 
 class Level(Record):
