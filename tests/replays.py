@@ -1,4 +1,7 @@
-"""Plans of replays through the naive venue, so that formats are judged without the engine."""
+"""Plans of replays through the naive venue, so that formats are judged without the engine.
+
+And through the engine in one process, where it is the engine that is judged.
+"""
 
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from engine.config import Config
+from engine.inprocess import InProcessVenue
 from engine.messages import EVENT_CODECS, MESSAGE_BYTES, EventKind
 from tests.twin import Command, Instrument, Venue
 from tools.replay import Plan
@@ -52,3 +56,11 @@ def slots_of(plan: Plan) -> npt.NDArray[np.uint8]:
         for event in venue.submit(command):
             raw += EVENT_CODECS[EventKind(event.kind)].encode(**event._asdict())
     return np.frombuffer(raw, np.uint8).reshape(-1, MESSAGE_BYTES).copy()
+
+
+def engine_slots(plan: Plan) -> npt.NDArray[np.uint8]:
+    """The event slots that the engine answers a plan with, all its rings in this process."""
+    venue = InProcessVenue(Config.build(**plan.tables))
+    outcome = venue.run(plan.commands)
+    assert len(outcome.events) == outcome.event_count
+    return outcome.events
