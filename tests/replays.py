@@ -3,7 +3,9 @@
 And through the engine in one process, where it is the engine that is judged.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ from engine.config import Config
 from engine.inprocess import InProcessVenue
 from engine.messages import EVENT_CODECS, MESSAGE_BYTES, EventKind
 from tests.twin import Command, Instrument, Venue
-from tools.replay import Plan
+from tools.replay import Plan, meb
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 """Recordings that do not come with the product."""
@@ -64,3 +66,13 @@ def engine_slots(plan: Plan) -> npt.NDArray[np.uint8]:
     outcome = venue.run(plan.commands)
     assert len(outcome.events) == outcome.event_count
     return outcome.events
+
+
+def workload(*rows: Sequence[int]) -> meb.Messages:
+    """Messages [type, side, ioc, qty, order_id, price_ticks]."""
+    kind, side, ioc, qty, order_id, price = np.array(rows, np.int64).reshape(-1, 6).T
+    return meb.Messages(kind, side, ioc, qty, order_id, price)
+
+
+def lines_of(plan: meb.MebPlan, slots: Any) -> list[str]:
+    return [line for part in meb.report_lines(plan, slots) for line in part]
