@@ -22,7 +22,7 @@ from ipc.histogram import Histogram, Percentiles, record
 from ipc.intrinsics import fence, read_monotonic
 from ipc.jit import inlined, kernel
 from ipc.record import Array, Record, Ref, i64, length
-from ipc.ring import Cursor, Ring, claim, consume, join, leave, publish, ready, slot
+from ipc.ring import Cursor, Ring, claim, consume, join, leave, publish, ready, resume, slot
 from ipc.wait import PARK, Doorbell, Waiting, arm, ring_bell, should_park, sleep
 
 FEED_MAX: Final = 256
@@ -186,6 +186,7 @@ class Driver:
         drive = self._drive
         drive.clock = venue.counters.clock
         drive.orders = venue.rings[order_ring(DRIVER)]
+        resume(drive.orders)
         drive.events = venue.rings["events"]
         drive.cursor = venue.cursor("events", DRIVER)
         drive.bell = venue.entry(DRIVER).bell

@@ -20,6 +20,7 @@ from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED
 from ipc.intrinsics import fence, read_monotonic
 from ipc.jit import inlined, kernel
 from ipc.record import Array, Record, Ref, i64, length
+from ipc.ring import resume
 from ipc.wait import Doorbell, Waiting, Word, arm, ring_bell, should_park, sleep
 
 ROUNDS_PER_BEAT: Final = 256
@@ -126,6 +127,7 @@ def _connect_ingest(venue: VenueMemory, ports: IngestPorts) -> None:
         ports.sources.sources[index].cursor = venue.cursor(order_ring(client), INGEST)
     ports.sources.count = len(venue.topology.clients)
     ports.commands.ring = venue.rings["commands"]
+    resume(ports.commands.ring)
     ports.reference = venue.reference
     _connect_telemetry(venue, INGEST, ports.telemetry)
 
@@ -136,6 +138,7 @@ def _connect_risk(venue: VenueMemory, ports: RiskPorts) -> None:
     ports.events.ring = venue.rings["events"]
     ports.events.cursor = venue.cursor("events", RISK)
     ports.decisions.ring = venue.rings["decisions"]
+    resume(ports.decisions.ring)
     ports.reference = venue.reference
     _connect_telemetry(venue, RISK, ports.telemetry)
 
@@ -144,6 +147,7 @@ def _connect_matching(venue: VenueMemory, ports: MatchingPorts) -> None:
     ports.decisions.ring = venue.rings["decisions"]
     ports.decisions.cursor = venue.cursor("decisions", MATCHING)
     ports.events.ring = venue.rings["events"]
+    resume(ports.events.ring)
     _connect_telemetry(venue, MATCHING, ports.telemetry)
 
 

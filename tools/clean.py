@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.venue import segment_name
 from ipc.errors import SegmentForeign, SegmentMissing
-from ipc.segment import PREFIX, SHARED_MEMORY, inspect, names, unlink
+from ipc.segment import PREFIX, SHARED_MEMORY, exclusive, inspect, names, unlink
 
 UNFINISHED_AGE_MIN_S: Final = 10.0
 """A segment without a header is being made right now, or its maker died; making takes far less."""
@@ -58,9 +58,10 @@ def clean(dry_run: bool = False, venue: str | None = None) -> list[str]:
 
 
 def _remove(name: str) -> bool:
-    # Look once more just before: `okimi up` may have reclaimed the name in between.
-    found = _look(name)
-    return found is not None and found.state == DEAD and unlink(name)
+    # Look once more while nobody creates: `okimi up` may have reclaimed the name in between.
+    with exclusive():
+        found = _look(name)
+        return found is not None and found.state == DEAD and unlink(name)
 
 
 def _look(name: str) -> Finding | None:

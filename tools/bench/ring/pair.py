@@ -25,6 +25,7 @@ from ipc import memory
 from ipc.clock import calibrate
 from ipc.ring import BY_INDEX, Ring, create_ring, ring_bytes
 from ipc.segment import populate
+from tools.bench.errors import BenchFailed
 from tools.bench.ring.loops import (
     SLOT_BYTES,
     Duel,
@@ -58,7 +59,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _RING_AREA: Final = ring_bytes(SLOTS, SLOT_BYTES) + 4096
 
 
-class SampleFailed(Exception):
+class SampleFailed(BenchFailed):
     """A side died or hung, or what arrived was not what was sent: there is no figure."""
 
 
