@@ -39,11 +39,9 @@ test: $(STAMPS)/test ## The whole suite: compiled, with bounds checks, interpret
 	@echo "== tests 3/3: tests of kernels, interpreted"
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m interpreted
 
-bench: $(STAMPS)/bench ## Measure rings, books and the engine on this machine, beside peers
-	$(BIN)/okimi bench ring
-	$(BIN)/okimi bench book
-	$(BIN)/okimi bench engine
-	$(BIN)/python -m benchmarks.report
+# DATA=folder: also the workloads of the public matching engine challenge.
+bench: $(STAMPS)/bench ## Measure here, beside peers, and write benchmarks/RESULTS.md: 4 minutes
+	$(BIN)/python -m benchmarks.report $(if $(DATA),--data $(DATA))
 
 run: $(STAMPS)/replay ## Start the venue, replay real market data through it, serve until Ctrl-C
 	$(BIN)/okimi demo

@@ -29,9 +29,9 @@ NEAR: Final = 5
 DISTANCE: Final = FAR
 """Decisions that must wait behind one for `look_ahead`."""
 
-LIVE_ORDERS_MIN: Final = 1 << 16
-"""Orders (4 MiB of them) below which looking ahead costs more than it gains: one busy book, whose
-working set fits a core's own cache, loses 10 %; 100 books gain a factor of two."""
+LIVE_ORDERS_MIN: Final = 1 << 14
+"""Orders (1 MiB of them) from which on they outgrow a core's own cache. Below, looking ahead costs
+10 % and gains nothing; above, it gains a factor of 1.4 (40,000 orders) to 2.3 (300,000)."""
 
 MAP_ENTRY_BYTES: Final = OrderPool.fields["map"].stride
 

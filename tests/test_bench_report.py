@@ -1,0 +1,128 @@
+"""The report of `make bench`: every target has a verdict, also where nothing was measured."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from benchmarks.report import page
+from benchmarks.targets import MET, at_least, at_most, rate, targets, times
+
+HOST = {
+    "cpu": "CPU",
+    "cores": 1,
+    "cores_used": [0],
+    "kernel": "6",
+    "python": "3",
+    "numba": "0",
+    "commit": None,
+}
+RATES = {"msgs_per_s": 5e6, "msgs_per_s_min": 4e6, "msgs_per_s_max": 6e6}
+
+
+def spread(name: str, value: float | None) -> dict[str, float | None]:
+    return {name: value, f"{name}_min": value, f"{name}_max": value}
+
+
+def results() -> dict[str, dict[str, Any]]:
+    """What the benchmarks say on a machine with one core, where no rate was reached."""
+    scenario = {
+        **spread("in_process_msgs_per_s", 21e6),
+        **spread("ring_msgs_per_s", None),
+        "messages": 1000,
+        "trades": 10,
+    }
+    peer = {
+        "about": "a book",
+        "messages": 100,
+        "trades": 1,
+        "agrees": False,
+        "ours_ratio": 30.0,
+        **RATES,
+        **spread("ours_msgs_per_s", 20e6),
+    }
+    stage = {"count": 1, "p50": 1, "p99": 2, "p999": 3, "max": 4}
+    row = {"rate": 50_000, "achieved": 25_000, **stage, "stages": {"risk": stage}}
+    return {
+        "ring": {"raw_line_rtt_p50": None, "results": [], "reason": "one core", "host": HOST},
+        "book": {
+            "scenarios": {"static": scenario},
+            "symbols100": scenario,
+            "worst_in_process_msgs_per_s": 21e6,
+            "worst_ring_msgs_per_s": None,
+            "symbols100_cmds_per_s": 21e6,
+            "peer_details": {"plain": peer},
+            "peer_scenario": "static",
+            "peers_absent": {"absent": "not installed"},
+            "workload": "generated",
+            "repeats": 1,
+            "realtime": False,
+            "not_included": ["risk"],
+        },
+        "engine": {
+            **spread("commands_per_s", 2e6),
+            **spread("reference_commands_per_s", 3e6),
+            "ratio": 0.66,
+            "reference": "one thread",
+            "rates": [row],
+            "layout": "compact",
+            "processes": [{"name": "engine", "stages": ["risk"], "cpu": 0}],
+            "repeats": 1,
+            "realtime": False,
+            "noisy": True,
+            "noise_floor": [{"core": 0, "worst_ns": 5_000, "lost_share": 0.01}],
+            "not_included": ["gateways"],
+            "host": HOST,
+        },
+        "costs": {"match_an_order": {"group": "stages", "ns": 50.0, "ns_min": 49, "ns_max": 51}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "verdict"),
+    [
+        (at_least("x", 10e6, 10e6, rate), MET),
+        (at_least("x", 10e6, 8e6, rate), "missed by 25.0%"),
+        (at_least("x", 10e6, 2e6, rate), "missed by a factor of 5.0"),
+        (at_least("x", 10e6, None, rate), "not measured"),
+        (at_most("x", 1.2, 1.2, times), MET),
+        (at_most("x", 1.2, 1.5, times), "missed by 25.0%"),
+        (at_most("x", 1.2, None, times), "not measured"),
+    ],
+)
+def test_a_target_says_by_how_much_it_is_missed(target: Any, verdict: str) -> None:
+    assert target.verdict == verdict
+
+
+def test_what_was_not_measured_is_not_called_met() -> None:
+    verdicts = {target.what: target.verdict for target in targets(results())}
+    met = {what for what, verdict in verdicts.items() if verdict == MET}
+    assert met == {
+        "matching in process, worst of five (generated)",
+        "100 symbols, 300k resting orders, in process",
+    }
+    assert verdicts["matching through rings, worst of five (generated)"] == "not measured"
+
+
+def test_the_challenge_is_judged_where_its_files_were_given() -> None:
+    given = results()
+    given["challenge"] = given["book"] | {
+        "workload": "challenge files",
+        "worst_in_process_msgs_per_s": 19e6,
+    }
+    verdicts = {target.what: target.verdict for target in targets(given)}
+    assert verdicts["matching in process, worst of five (challenge files)"] == "missed by 5.3%"
+
+
+def test_the_page_says_what_is_missing() -> None:
+    text = page(results(), ["okimi bench book"], datetime(2026, 1, 2, tzinfo=UTC))
+    for said in (
+        "Not measured: one core",
+        "absent: not installed",
+        "**no**",
+        "not a git checkout",
+        "2026-01-02",
+        "The tails are the machine's",
+        "ordinary priority",
+    ):
+        assert said in text
