@@ -9,9 +9,9 @@ every slot is its sequence number, position + 1, so sequences are dense and star
     claims    intent   ─────────────► may be overwritten from here on (for observers)
 
 Two ways to publish, chosen when the ring is made and invisible to its users:
-`BY_INDEX` publishes a batch with one store of the position: highest throughput;
-`BY_SLOT` publishes each slot with a store of its sequence word: the reader finds payload and
-publication in one cache line: lowest latency. A ring with one reader is the classic SPSC queue.
+`BY_INDEX` publishes a batch with one store of the position; `BY_SLOT` publishes each slot with a
+store of its sequence word, so that the reader finds payload and publication in one cache line.
+`okimi bench ring` tells which is faster between two cores. A ring with one reader is an SPSC queue.
 
 Crash rules: payload first, then the publishing store; effect first, then `consume`. Whoever
 takes over goes on where the dead process was: a producer calls `resume` and writes the slots
