@@ -115,9 +115,9 @@ def same_id(entry: RememberedId, command: Command) -> bool:
 
 
 @kernel
-def recall(state: IngestState, command: Command) -> int:
-    """Engine order id of a remembered client order id, or 0."""
-    index = state.buckets[bucket_of(state, command)]
+def recall(state: IngestState, command: Command, bucket: int) -> int:
+    """Engine order id of a remembered client order id, whose bucket this is, or 0."""
+    index = state.buckets[bucket]
     while index != NO_ENTRY:
         if same_id(state.entries[index], command):
             return state.entries[index].order_id
@@ -126,8 +126,8 @@ def recall(state: IngestState, command: Command) -> int:
 
 
 @kernel
-def remember(state: IngestState, command: Command, order_id: int) -> None:
-    """Enter a client order id, in place of the oldest one when the table is full."""
+def remember(state: IngestState, command: Command, bucket: int, order_id: int) -> None:
+    """Enter a client order id in its bucket, in place of the oldest id when the table is full."""
     index = 1 + state.remembered % (CLIENT_ORDER_IDS_MAX - 1)
     entry = state.entries[index]
     if state.remembered >= CLIENT_ORDER_IDS_MAX - 1:
@@ -136,9 +136,9 @@ def remember(state: IngestState, command: Command, order_id: int) -> None:
     for word in range(len(entry.client_order_id)):
         entry.client_order_id[word] = command.client_order_id[word]
     entry.order_id, entry.account = order_id, command.account
-    entry.bucket = bucket_of(state, command)
-    entry.chained = state.buckets[entry.bucket]
-    state.buckets[entry.bucket] = index
+    entry.bucket = bucket
+    entry.chained = state.buckets[bucket]
+    state.buckets[bucket] = index
 
 
 @kernel
@@ -213,7 +213,7 @@ def identify_change(state: IngestState, reference: ReferenceData, command: Seque
     reason = check_change(command, reference.instruments[command.instrument])
     if reason == RejectReason.NONE and command.order_id == 0:
         if has_client_id(command):
-            command.order_id = recall(state, command)
+            command.order_id = recall(state, command, bucket_of(state, command))
         if command.order_id == 0:
             return RejectReason.UNKNOWN_CLIENT_ORDER_ID.value
     return reason
@@ -234,10 +234,11 @@ def identify(state: IngestState, reference: ReferenceData, command: SequencedCom
     if reason != RejectReason.NONE:
         return reason
     if has_client_id(command):
-        command.order_id = recall(state, command)
+        bucket = bucket_of(state, command)
+        command.order_id = recall(state, command, bucket)
         if command.order_id != 0:
             return RejectReason.DUPLICATE_CLIENT_ORDER_ID.value
-        remember(state, command, state.order_id + 1)
+        remember(state, command, bucket, state.order_id + 1)
     state.order_id += 1
     command.order_id = state.order_id
     return RejectReason.NONE.value

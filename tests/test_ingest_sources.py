@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from engine.config import Config
-from engine.ingest import SOURCE_QUOTA, IngestState, create_ingest, recall, remember, step_ingest
+from engine.ingest import (
+    SOURCE_QUOTA,
+    IngestState,
+    bucket_of,
+    create_ingest,
+    recall,
+    remember,
+    step_ingest,
+)
 from engine.limits import BATCH_MAX, CLIENT_ORDER_IDS_MAX
 from engine.messages import (
     MESSAGE_BYTES,
@@ -134,7 +142,7 @@ def remember_many(state: IngestState, command: Command, first: int, count: int) 
     """Remember ids first..first+count-1, spelled as one word each."""
     for number in range(first, first + count):
         command.client_order_id[0] = number
-        remember(state, command, number)
+        remember(state, command, bucket_of(state, command), number)
 
 
 @kernel
@@ -143,7 +151,7 @@ def count_known(state: IngestState, command: Command, first: int, count: int) ->
     known = 0
     for number in range(first, first + count):
         command.client_order_id[0] = number
-        if recall(state, command) == number:
+        if recall(state, command, bucket_of(state, command)) == number:
             known += 1
     return known
 
