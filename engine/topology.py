@@ -12,7 +12,7 @@ from typing import Final
 
 from engine.config import Config
 from ipc.ring import BY_INDEX
-from ipc.wait import PARK, SPIN, YIELD
+from ipc.wait import PARK, SPIN, YIELD, choose_strategy
 
 INGEST: Final = "ingest"
 RISK: Final = "risk"
@@ -173,7 +173,7 @@ def _strategy(wanted: str, spinners: int, cores: int) -> int:
     """How the stages wait; every spinner needs a core that nobody else needs."""
     free = cores - 1
     if wanted == "auto":
-        return SPIN if spinners <= free and cores >= SPREAD_CORES_MIN else PARK
+        return choose_strategy(spinners, free) if cores >= SPREAD_CORES_MIN else PARK
     if wanted == "spin" and spinners > free:
         raise TopologyError(
             f"waiting.strategy = 'spin' needs a core for each of {spinners} processes and one for "

@@ -6,11 +6,11 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from engine.config import Config
+from engine.topology import DRIVER, GATEWAY
 from tools.data import KRAKEN
 from tools.replay import kraken
-from tools.replaying import Replay
-from tools.run import driven, facts_of, running_venue, send_plan
+from tools.replaying import Replay, replay_config
+from tools.run import facts_of, running_venue, send_plan
 from tools.supervisor import StopRequest
 from tools.up import report_death
 
@@ -25,12 +25,8 @@ def run_demo(
     with stderr.status("reading the recording"):
         plan = kraken.read(KRAKEN)
     address = http or ("127.0.0.1:0" if leave else "127.0.0.1:8080")
-    config = Config.build(
-        **plan.tables,
-        venue={"name": name or "demo", "layout": layout or "auto"},
-        gateway={"http": address},
-    )
-    with running_venue(config, driven(config, gateway=True), stderr) as supervisor:
+    config = replay_config(plan, name or "demo", layout, gateway={"http": address})
+    with running_venue(config, (GATEWAY, DRIVER), stderr) as supervisor:
         stop_asked = StopRequest()
         outcome = send_plan(supervisor, plan, stderr)
         facts = facts_of(supervisor, outcome)

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from engine.config import Config
 from engine.driver import Outcome
+from engine.topology import DRIVER
 from tools.replay import FORMATS
 from tools.replay.plan import Plan, Result
-from tools.run import VenueFacts, driven, facts_of, running_venue, send_plan
+from tools.run import VenueFacts, facts_of, running_venue, send_plan
 
 stdout = Console()
 stderr = Console(stderr=True)
@@ -41,9 +42,10 @@ class Replay:
         return report | self.facts.report()
 
 
-def replay_config(plan: Plan, name: str, layout: str | None) -> Config:
-    """The venue that a plan needs."""
-    return Config.build(**plan.tables, venue={"name": name, "layout": layout or "auto"})
+def replay_config(plan: Plan, name: str, layout: str | None, **tables: Any) -> Config:
+    """The venue that a plan needs; `tables` are further tables of the configuration."""
+    venue = {"name": name, "layout": layout or "auto"}
+    return Config.build(**plan.tables, venue=venue, **tables)
 
 
 def run_replay(
@@ -54,7 +56,7 @@ def run_replay(
     with stderr.status(f"reading {file.name}"):
         plan = module.read(file)
     config = replay_config(plan, f"replay-{os.getpid()}", layout)
-    with running_venue(config, driven(config, gateway=False), stderr) as supervisor:
+    with running_venue(config, (DRIVER,), stderr) as supervisor:
         outcome = send_plan(supervisor, plan, stderr, rate)
         facts = facts_of(supervisor, outcome)
     result = None

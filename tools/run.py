@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from engine.config import Config
 from engine.driver import Driver, Outcome
-from engine.topology import DRIVER, GATEWAY, plan
+from engine.topology import GATEWAY, plan
 from engine.venue import create_private
 from engine.warmup import warmups
 from gateway.bridge import Bridge
@@ -43,11 +43,13 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def compile_kernels(config: Config, console: Console) -> None:
-    """Compile or load all kernels, showing which; must be over before anything is forked."""
+def compile_kernels(config: Config, clients: tuple[str, ...], console: Console) -> None:
+    """Compile or load what a venue runs, showing it; must be over before anything is forked."""
     if INTERPRETED:
         return
-    steps = [*warmups(config), ("gateway", lambda: _warm_gateway(config))]
+    steps = [*warmups(config)]
+    if GATEWAY in clients:
+        steps.append(("gateway", lambda: _warm_gateway(config)))
     with progress_bar(console) as progress:
         task = progress.add_task("compiling", total=len(steps))
         for name, compile_one in steps:
@@ -72,7 +74,7 @@ def running_venue(
     config: Config, clients: tuple[str, ...], console: Console
 ) -> Iterator[Supervisor]:
     """A venue that serves, and that is gone afterwards whatever happens."""
-    compile_kernels(config, console)
+    compile_kernels(config, clients, console)
     supervisor = Supervisor(config, clients)
     try:
         supervisor.start()
@@ -137,9 +139,3 @@ def facts_of(supervisor: Supervisor, outcome: Outcome | None = None) -> VenueFac
     if outcome is not None:
         stages["round_trip"] = outcome.round_trip
     return VenueFacts(supervisor.topology.layout, processes, stages)
-
-
-def driven(config: Config, gateway: bool) -> tuple[str, ...]:
-    """The clients of a venue that a replay drives, with or without a gateway beside it."""
-    assert config.instruments, "a venue needs instruments"
-    return (GATEWAY, DRIVER) if gateway else (DRIVER,)

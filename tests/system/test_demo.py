@@ -8,13 +8,14 @@ import pytest
 from rich.console import Console
 
 from engine.messages import Event
+from engine.topology import DRIVER
 from ipc import segment
 from ipc.record import numpy_dtype
 from tests.system.commandline import last_json, run_okimi
 from tools.data import KRAKEN
 from tools.replay import kraken
 from tools.replaying import replay_config
-from tools.run import driven, running_venue, send_plan
+from tools.run import running_venue, send_plan
 
 pytestmark = pytest.mark.system
 
@@ -63,7 +64,7 @@ def test_both_layouts_give_identical_events():
     for layout in ("compact", "spread"):
         config = replay_config(plan, f"layouts-{os.getpid()}-{layout}", layout)
         console = Console(stderr=True)
-        with running_venue(config, driven(config, gateway=False), console) as supervisor:
+        with running_venue(config, (DRIVER,), console) as supervisor:
             events = send_plan(supervisor, plan, console).events
         view = events.view(numpy_dtype(Event))
         view["stamp_ticks"] = 0

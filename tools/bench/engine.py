@@ -32,7 +32,7 @@ from tools.bench.tables import engine_table
 from tools.bench.undisturbed import REST_SECONDS, permitted, undisturbed
 from tools.bench.workloads import Scenario, make_stream
 from tools.replay.plan import COMMAND, asset, rich_account, unlimited
-from tools.run import VenueDied, driven, facts_of, progress_bar, running_venue
+from tools.run import VenueDied, facts_of, progress_bar, running_venue
 from tools.supervisor import Supervisor
 
 render: Final = engine_table
@@ -239,7 +239,7 @@ def run(
         commands = Commands(make_commands(effort.commands(repeats)))
     config = make_config(f"bench-{os.getpid()}", layout)
     rates: list[dict[str, Any]] = []
-    with running_venue(config, driven(config, gateway=False), console) as supervisor:
+    with running_venue(config, (DRIVER,), console) as supervisor:
         with driving(supervisor) as send, progress_bar(console) as progress:
             task = progress.add_task("engine: warming up", total=len(commands.stream))
             throughput = measure_throughput(send, commands, repeats, effort)
