@@ -111,7 +111,7 @@ def requeue(
     """Everything else goes to the back of the queue, and may trade on its way."""
     order = books.pool.orders[index]
     level_lots = unlink(books, side_of(books, order.instrument, order.side), index)
-    copy_words(taker.address, decision.address, Decision.size >> 3)
+    copy_words(taker.address, decision.address, PLAIN_BYTES >> 3)
     taker.side = order.side
     taker.order_type, taker.time_in_force = OrderType.LIMIT, TimeInForce.GTC
     taker.total_lots = order.qty_lots - order.leaves_lots + leaves

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from engine.messages import MESSAGE_BYTES, Command, Event, EventFlag
-from engine.stage import Word, copy_words
+from engine.stage import Word, copy_message
 from engine.topology import DRIVER, order_ring
 from engine.venue import VenueMemory
 from ipc import memory
@@ -38,7 +38,6 @@ every hop busy, and the latencies are those of work and not of one long queue.""
 TURN_NS: Final = 20_000_000
 """How long the compiled part may keep Python, and with it progress displays, waiting."""
 
-MESSAGE_WORDS: Final = MESSAGE_BYTES // 8
 
 
 class Drive(Record):
@@ -96,7 +95,7 @@ def feed(drive: Drive) -> int:
     for index in range(granted):
         number = drive.sent + index
         command = Command(slot(drive.orders, first + index))
-        copy_words(command.address, drive.commands + number * MESSAGE_BYTES, MESSAGE_WORDS)
+        copy_message(command.address, drive.commands + number * MESSAGE_BYTES)
         command.stamp_ticks = now
         stamp = now
         if drive.interval_ticks != 0:
@@ -121,7 +120,7 @@ def drain(drive: Drive) -> int:
             continue
         if drive.received < drive.collected_max:
             target = drive.collected + drive.received * MESSAGE_BYTES
-            copy_words(target, event.address, MESSAGE_WORDS)
+            copy_message(target, event.address)
         drive.received += 1
         if event.flags & EventFlag.LAST:
             number = event.source_sequence - drive.first_sequence

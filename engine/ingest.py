@@ -24,7 +24,7 @@ from engine.messages import (
     TimeInForce,
 )
 from engine.reference import InstrumentTerms, ReferenceData
-from engine.stage import Outbox, Telemetry, copy_words, count_batch, deliver, next_slot, open_outbox
+from engine.stage import Outbox, Telemetry, copy_message, count_batch, deliver, next_slot, open_outbox
 from ipc.clock import unix_ns
 from ipc.intrinsics import multiply_wrapping, shift_right
 from ipc.jit import inlined, kernel
@@ -251,7 +251,7 @@ def sequence_command(
     """Copy one command into the sequence."""
     command = Command(address)
     made = SequencedCommand(next_slot(ports.commands))
-    copy_words(made.address, command.address, Command.size >> 3)
+    copy_message(made.address, command.address)
     made.source, made.source_sequence = source, command.sequence
     made.time_ns = now_ns
     made.reason = identify(state, ports.reference, made)

@@ -29,6 +29,40 @@ CLIENT_ORDER_ID_CHARS_MAX: Final = 36
 CLIENT_ORDER_ID_BYTES: Final = 40
 """The field in records: whole words."""
 
+SYMBOL_BYTES: Final = 40
+"""An instrument's symbol in records; 32 characters are used."""
+
+ICEBERG_PEAKS_MAX: Final = 256
+"""How often an iceberg may show itself anew: bounds the fills that one order can cost others."""
+
+PEGS_MAX: Final = 256
+"""Pegged orders of one instrument: all are looked at when the best price moves."""
+
+TRAILING_MAX: Final = 256
+"""Trailing orders of one instrument: all are looked at when a trade makes a new extreme."""
+
+ALL_OR_NONE_MAX: Final = 64
+"""Waiting all-or-none orders of one instrument: all are tried when something enters the book."""
+
+LIST_ORDERS_MAX: Final = 3
+"""Orders of a list: a bracket has an entry, a target and a stop."""
+
+LOOK_MAX: Final = 4096
+"""Levels (with self-trade prevention: orders) that are looked at to see whether an order can be
+filled whole; one that would need more counts as unfillable."""
+
+TRAIL_BPS_MAX: Final = 10_000
+"""Widest trailing distance in ten-thousandths: all of the price."""
+
+ACTION_EVENTS_MAX: Final = 16
+"""Event slots that one fill, or one other action of matching, may need."""
+
+ACTIONS_PER_STEP_MAX: Final = 512
+"""Actions beside fills (waking, repricing, walking) of one step; the rest goes on in the next."""
+
+CHECKPOINT_INTERVAL: Final = 1 << 16
+"""Decisions between two publications of the state hash."""
+
 CHUNK_TICKS: Final = 64
 """Price levels of one chunk: one bitmap word."""
 
@@ -41,8 +75,8 @@ CHUNKS_PER_SIDE_MAX: Final = 4096
 FILLS_PER_STEP_MAX: Final = 256
 """Fills of one slice of a sweep: bounds the work of one step; the sweep goes on in the next."""
 
-EVENTS_PER_SLICE_MAX: Final = FILLS_PER_STEP_MAX + 4
-"""Event slots that one slice may need: its fills, an acceptance before, a remainder after."""
+EVENTS_PER_SLICE_MAX: Final = FILLS_PER_STEP_MAX + ACTION_EVENTS_MAX
+"""Event slots that one slice of plain fills may need, with an acceptance and a remainder."""
 
 BATCH_MAX: Final = 256
 """Messages that a stage takes from its ring in one step."""

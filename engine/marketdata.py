@@ -11,12 +11,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.messages import ChangeEvent, EventFlag, EventKind, Side
-from ipc.record import numpy_dtype
+from engine.messages import ChangeEvent, EventFlag, EventKind, Side, slot_dtype
 
 LEVEL_FLAGS: Final = int(EventFlag.LEVEL_BID | EventFlag.LEVEL_ASK)
 
-_SLOT: Final = numpy_dtype(ChangeEvent)
+_SLOT: Final = slot_dtype(ChangeEvent)
 """Layout of every field that a level change may be read from."""
 
 assert EventFlag.LEVEL_ASK == EventFlag.LEVEL_BID << 1, "the side of a level is one bit"

@@ -2,29 +2,54 @@
 
     source --Command--> ingest --SequencedCommand--> risk --Decision--> matching --Event--> all
 
-Every message is 128 bytes (two cache lines) and begins with its sequence in its ring. A gateway
-writes commands and reads events; nothing else of the engine is visible to it. Prices are in
-ticks and quantities in lots of the instrument, times in nanoseconds.
+A message is three cache lines and begins with its sequence in its ring. The third line holds the
+`Terms` of orders that are more than plain; where the flags lack TERMS nobody writes or reads it.
+A gateway writes commands and reads events; nothing else of the engine is visible to it. Prices
+are in ticks and quantities in lots of the instrument, times in nanoseconds.
 
 Every command is answered by at least one event. The last event of a command carries `LAST`:
 a reader that applies events up to there sees the book between two commands.
 """
 
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
-from engine.limits import CLIENT_ORDER_ID_BYTES
-from ipc.record import CACHE_LINE_BYTES, Codec, Record, Text, i64, length, u8, u16, u32
+from engine.limits import CLIENT_ORDER_ID_BYTES, SYMBOL_BYTES
+from ipc.record import (
+    CACHE_LINE_BYTES,
+    Codec,
+    Record,
+    Text,
+    i64,
+    length,
+    numpy_dtype,
+    u8,
+    u16,
+    u32,
+)
 
-MESSAGE_BYTES: Final = 2 * CACHE_LINE_BYTES
+PLAIN_BYTES: Final = 2 * CACHE_LINE_BYTES
+"""What is used of a message without TERMS."""
+
+MESSAGE_BYTES: Final = 3 * CACHE_LINE_BYTES
 
 
 class CommandKind(IntEnum):
-    """What a client asks for."""
+    """What a client, or whoever runs the venue, asks for."""
 
     NEW = 1
     CANCEL = 2
     AMEND = 3
+    MASS_CANCEL = 4
+    "Cancel all orders of an account in an instrument; `side` may be BOTH_SIDES."
+    PHASE = 5
+    "Bring an instrument into `terms.phase`."
+    TICK = 6
+    "The venue's clock is now `terms.at_ns`: orders expire, interruptions end."
+    INSTRUMENT = 7
+    "Set one number of an instrument's terms, list it or delist it (InstrumentCommand)."
+    SNAPSHOT = 8
+    "Repeat the visible orders of an instrument as events."
 
 
 class Side(IntEnum):
@@ -34,19 +59,122 @@ class Side(IntEnum):
     SELL = 1
 
 
+BOTH_SIDES: Final = 2
+"""`side` of a MASS_CANCEL that means both."""
+
+
 class OrderType(IntEnum):
     """How an order finds its price."""
 
     LIMIT = 1
     MARKET = 2
+    MARKET_TO_LIMIT = 3
+    "Trades at the best opposite price only; the rest stays there as a limit order."
 
 
 class TimeInForce(IntEnum):
-    """How long an order lives: until cancelled, at once or not at all (in part or whole)."""
+    """How long an order lives."""
 
     GTC = 1
+    "Until cancelled."
     IOC = 2
+    "What does not trade at once is cancelled."
     FOK = 3
+    "All at once or nothing."
+    GTD = 4
+    "Until `terms.at_ns`."
+    DAY = 5
+    "Until the instrument is closed."
+    AT_OPEN = 6
+    "In the opening auction only."
+    AT_CLOSE = 7
+    "In the closing auction only."
+    AUCTION = 8
+    "In the next auction of any kind only."
+
+
+class Trigger(IntEnum):
+    """What wakes an order that waits for a price; `terms.trigger_ticks`."""
+
+    NONE = 0
+    STOP = 1
+    "A trade at the trigger or beyond, against the holder: buys above, sells below."
+    TOUCH = 2
+    "A trade at the trigger or beyond, in favour: buys below, sells above (take profit)."
+    TRAIL_TICKS = 3
+    "A stop that follows the best price since entry at a distance of `trigger_ticks` ticks."
+    TRAIL_BPS = 4
+    "The same at a distance of `trigger_ticks` ten-thousandths of that price."
+
+
+class Peg(IntEnum):
+    """Which price a pegged order follows, plus `terms.offset_ticks`."""
+
+    NONE = 0
+    PRIMARY = 1
+    "The best price of its own side."
+    MID = 2
+    "Half-way between both."
+    OPPOSITE = 3
+    "The best price of the other side."
+
+
+class Prevention(IntEnum):
+    """What happens instead of a trade between two orders of one account group."""
+
+    DEFAULT = 0
+    "In a command: as the account is configured."
+    NONE = 1
+    "They trade."
+    NEWEST = 2
+    "The incoming order is cancelled."
+    OLDEST = 3
+    "The resting order is cancelled."
+    BOTH = 4
+    DECREMENT = 5
+    "Both lose the smaller quantity."
+
+
+class Instruction(IntEnum):
+    """Bits of `terms.instructions`."""
+
+    HIDDEN = 1
+    "No part of the order is shown."
+    SLIDE = 2
+    "With POST_ONLY: step back to the nearest price that does not trade, instead of a refusal."
+    ALL_OR_NONE = 4
+    "Trade the whole quantity at once or wait, out of the book, until that is possible."
+
+
+class ListKind(IntEnum):
+    """How the orders of a list depend on each other."""
+
+    NONE = 0
+    OCO = 1
+    "Two orders: when one trades, wakes or ends, the other is cancelled."
+    OTO = 2
+    "The second enters when the first is filled completely."
+    BRACKET = 3
+    "The second and third enter, as OCO, when the first is filled completely."
+
+
+class Phase(IntEnum):
+    """What an instrument may do just now."""
+
+    CLOSED = 1
+    "Cancels only. Day orders have ended."
+    PRE_OPEN = 2
+    "Orders collect, nothing trades."
+    OPENING_AUCTION = 3
+    "The same, with an indicative price. Ends with an uncross."
+    CONTINUOUS = 4
+    HALT = 5
+    "Cancels only."
+    VOLATILITY_AUCTION = 6
+    "An auction after a price left its band."
+    CLOSING_AUCTION = 7
+    POST_CLOSE = 8
+    "Cancels only."
 
 
 class CommandFlag(IntEnum):
@@ -58,19 +186,21 @@ class CommandFlag(IntEnum):
     "AMEND: qty_lots is the open quantity wanted, not the total including fills."
     REQUEUE = 4
     "AMEND: go to the back of the queue whatever changes (cancel and reinsert)."
+    TERMS = 16
+    "`terms` counts; the same bit as in events."
 
 
 class EventKind(IntEnum):
     """What happened."""
 
     ACCEPTED = 1
-    "An order was taken (OrderEvent). With a level side it rests at once, else trades follow."
+    "An order was taken (OrderEvent). With a level side it rests at once, else more follows."
     REJECTED = 2
     "An order was refused (OrderEvent), `reason` says why."
     TRADE = 3
     "Two orders traded (TradeEvent)."
     RESTED = 4
-    "What is left of an order entered the book after trades or an amendment (ChangeEvent)."
+    "An order, or what is left of it, entered the book (ChangeEvent)."
     CANCELED = 5
     "An order ended with quantity open (ChangeEvent), `reason` says why."
     REPLACED = 6
@@ -79,6 +209,28 @@ class EventKind(IntEnum):
     "A cancel found no such order (ChangeEvent)."
     REPLACE_REJECTED = 8
     "An amendment was refused (ChangeEvent)."
+    TRIGGERED = 9
+    "A waiting order woke (ChangeEvent); `price_ticks` is its limit from now on."
+    LEVEL = 10
+    "The total of a level changed for a reason that has no event with that level (ChangeEvent)."
+    PREVENTED = 11
+    "Two orders of one group met and did not trade (TradeEvent)."
+    PHASED = 12
+    "An instrument changed its phase (PhaseEvent)."
+    INDICATIVE = 13
+    "What an auction would do now (ChangeEvent): price, `qty_lots` volume, `leaves_lots` surplus."
+    CLOCK = 14
+    "The venue's clock moved (PhaseEvent, `at_ns`)."
+    INSTRUMENT = 15
+    "An instrument's terms changed (InstrumentEvent)."
+    BOOKED = 16
+    "One visible order of a snapshot (ChangeEvent): `leaves_lots` is what it shows."
+    DONE = 17
+    "A MASS_CANCEL or SNAPSHOT is complete (ChangeEvent); `qty_lots` orders."
+    CHECKPOINT = 18
+    "Hash of all events so far (CheckpointEvent); belongs to no command."
+    ADMIN_REJECTED = 19
+    "A command of another kind than NEW, CANCEL and AMEND was refused (ChangeEvent)."
 
 
 class EventFlag(IntEnum):
@@ -87,11 +239,19 @@ class EventFlag(IntEnum):
     LAST = 1
     "The last event of its command."
     LEVEL_BID = 2
-    "`level_lots` is the new total of bids at the level price."
+    "`level_lots` is the new shown total of bids at the level price."
     LEVEL_ASK = 4
-    "`level_lots` is the new total of asks at the level price."
+    "`level_lots` is the new shown total of asks at the level price."
     POST_ONLY = 8
     "The order was sent post-only."
+    TERMS = 16
+    "`terms` counts (TermsEvent)."
+    AUCTION = 32
+    "The trade is part of an uncross: order_id is the buyer, maker the seller, no level."
+    SNAPSHOT = 64
+    "Nothing happened: a snapshot repeats what is."
+    HIDDEN = 128
+    "TRADE: the maker's order was not visible. BOOKED: no level."
 
 
 class RejectReason(IntEnum):
@@ -110,6 +270,12 @@ class RejectReason(IntEnum):
     BAD_FLAGS = 208
     DUPLICATE_CLIENT_ORDER_ID = 209
     UNKNOWN_CLIENT_ORDER_ID = 210
+    BAD_TERMS = 211
+    BAD_DISPLAY = 212
+    BAD_PHASE = 213
+    BAD_TERM = 214
+    OFF_STEP = 215
+    QUANTITY_BELOW_MIN = 216
     # 3xx: risk
     UNKNOWN_ACCOUNT = 301
     QUANTITY_ABOVE_MAX = 302
@@ -118,6 +284,7 @@ class RejectReason(IntEnum):
     INSUFFICIENT_BALANCE = 305
     NOTIONAL_OVERFLOW = 306
     TOO_MANY_ORDERS = 307
+    NOTIONAL_BELOW_MIN = 308
     # 4xx: matching
     UNKNOWN_ORDER = 401
     WOULD_TRADE = 402
@@ -126,6 +293,20 @@ class RejectReason(IntEnum):
     BOOK_FULL = 405
     CANCELED_BY_CLIENT = 406
     REDUCED_TO_FILLED = 407
+    PHASE_FORBIDS = 408
+    NO_OPPOSITE = 409
+    EXPIRED = 410
+    SELF_TRADE = 411
+    MINIMUM_UNFILLABLE = 412
+    LIST_DONE = 413
+    LIST_BROKEN = 414
+    TOO_MANY_WAITING = 415
+    AUCTION_OVER = 416
+    DAY_OVER = 417
+    MASS_CANCELED = 418
+    DELISTED = 419
+    VOLATILITY = 420
+    NOT_AMENDABLE = 421
 
 
 class Message(Record, align=CACHE_LINE_BYTES):
@@ -152,37 +333,89 @@ class Message(Record, align=CACHE_LINE_BYTES):
     order_id: i64
     "Engine order id, dense from 1; 0 in a NEW until ingest assigns it."
     price_ticks: i64
+    "Limit; of pegged, trailing and stop orders the worst price they may ever have."
     qty_lots: i64
 
 
+class Terms(Record, align=CACHE_LINE_BYTES):
+    """What an order says beyond a plain one. AMEND uses trigger_ticks and display_lots."""
+
+    trigger_ticks: i64
+    "Price that wakes the order; trailing: distance in ticks or ten-thousandths."
+    offset_ticks: i64
+    "Added to the peg's reference, or to the trigger for a trailing limit order's price."
+    display_lots: i64
+    "Most that is shown at a time (iceberg); 0: everything."
+    minimum_lots: i64
+    "Least that must trade on arrival; 0: any."
+    at_ns: i64
+    "GTD: end of its life. TICK: the time. PHASE: 0. Unix time."
+    trigger: u8
+    peg: u8
+    self_trade: u8
+    "The Prevention that the sender wants."
+    instructions: u8
+    "Instruction bits."
+    list_kind: u8
+    list_index: u8
+    "Place in the list, from 0."
+    phase: u8
+    "PHASE: the phase wanted."
+    trail_limit: u8
+    "1: a trailing order's price follows its trigger at offset_ticks; 0: price_ticks stands."
+
+
 class Command(Message, align=CACHE_LINE_BYTES):
-    """Source to ingest. CANCEL and AMEND name their order by order_id or client_order_id."""
+    """Source to ingest. CANCEL and AMEND name their order by order_id or client_order_id.
+
+    The fields after client_order_id are written on the way, by ingest and risk.
+    """
 
     client_order_id: Text = length(CLIENT_ORDER_ID_BYTES)
     "The client's own name for its order, at most 36 characters; empty for none."
+    source_sequence: i64
+    "Ingest: `sequence` of the command in its source's ring."
+    time_ns: i64
+    "Ingest: wall time of sequencing; never goes back."
+    ev_wm: i64
+    "Risk: event watermark, the last event that it had applied when it decided."
+    group: u32
+    "Risk: number of the account's group; orders of one group do not trade if one prevents it."
+    prevention: u8
+    "Risk: Prevention of this order, never DEFAULT."
+    terms: Terms
+    "Counts when flags have TERMS."
 
 
 class SequencedCommand(Command, align=CACHE_LINE_BYTES):
     """Ingest to risk: in the one order that counts, stamped, identified."""
 
-    source_sequence: i64
-    "`sequence` of the command in its source's ring."
-    time_ns: i64
-    "Wall time of sequencing; never goes back."
-
 
 class Decision(SequencedCommand, align=CACHE_LINE_BYTES):
     """Risk to matching: one for each command, accepted (reason NONE) or not."""
 
-    ev_wm: i64
-    "Event watermark: the last event that risk had applied when it decided."
+
+class Listing(IntEnum):
+    """`order_id` of an INSTRUMENT command that sets no term."""
+
+    LIST = -1
+    "The instrument is listed from now on, in the phase of `qty_lots`."
+    DELIST = -2
+    "All its orders are cancelled and its number is unknown from now on."
+
+
+class InstrumentCommand(Command, align=CACHE_LINE_BYTES):
+    """INSTRUMENT: `order_id` is the number of a term or a Listing, `qty_lots` its value.
+
+    `client_order_id` is the symbol of a LIST.
+    """
 
 
 class Event(Message, align=CACHE_LINE_BYTES):
     """What all events have in common."""
 
     level_lots: i64
-    "Total at the level that changed, when flags say that one did."
+    "Shown total at the level that changed, when flags say that one did."
     dseq: i64
     "Sequence of the decision that caused this."
     source_sequence: i64
@@ -197,10 +430,17 @@ class OrderEvent(Event, align=CACHE_LINE_BYTES):
     client_order_id: Text = length(CLIENT_ORDER_ID_BYTES)
 
 
+class TermsEvent(OrderEvent, align=CACHE_LINE_BYTES):
+    """ACCEPTED and REJECTED with the flag TERMS."""
+
+    terms: Terms
+
+
 class TradeEvent(Event, align=CACHE_LINE_BYTES):
     """TRADE: qty_lots changed hands at price_ticks, the maker's price.
 
     order_id, account and side are the taker's; the level that changed is the maker's.
+    PREVENTED: the same two orders, and the lots that both lost (0 unless DECREMENT).
     """
 
     leaves_lots: i64
@@ -209,47 +449,97 @@ class TradeEvent(Event, align=CACHE_LINE_BYTES):
     maker_leaves_lots: i64
     "What is left of the maker; 0 when this trade completed it."
     match_id: i64
-    "Dense number of the trade, from 1."
+    "Dense number of the trade, from 1; 0 in PREVENTED."
     maker_account: i64
 
 
 class ChangeEvent(Event, align=CACHE_LINE_BYTES):
-    """RESTED, CANCELED, REPLACED and their rejections.
+    """RESTED, CANCELED, REPLACED and most others.
 
     The level price is price_ticks, except in REPLACED, where it is previous_price_ticks.
     """
 
     leaves_lots: i64
-    "RESTED, REPLACED: open quantity from now on. CANCELED: the quantity that was taken back."
+    "Open quantity from now on. CANCELED: the quantity that was taken back."
     previous_price_ticks: i64
     "REPLACED: the price before; equal to price_ticks when the order kept its priority."
 
 
-for _message in (Command, SequencedCommand, Decision, OrderEvent, TradeEvent, ChangeEvent):
+class PhaseEvent(Event, align=CACHE_LINE_BYTES):
+    """PHASED and CLOCK."""
+
+    phase: i64
+    "PHASED: the Phase from now on."
+    previous_phase: i64
+    at_ns: i64
+    "CLOCK: the time. PHASED: when a volatility phase ends, 0 for all others."
+
+
+class InstrumentEvent(Event, align=CACHE_LINE_BYTES):
+    """INSTRUMENT: order_id is the number of the term or Listing, qty_lots its value."""
+
+    symbol: Text = length(SYMBOL_BYTES)
+    "LIST: the name of the instrument."
+
+
+class CheckpointEvent(Event, align=CACHE_LINE_BYTES):
+    """CHECKPOINT: dseq decisions have been executed by this shard."""
+
+    state_hash: i64
+
+
+assert int(CommandFlag.TERMS) == int(EventFlag.TERMS)
+assert Command.fields["terms"].offset == PLAIN_BYTES
+assert TermsEvent.fields["terms"].offset == PLAIN_BYTES
+for _message in (Command, SequencedCommand, Decision, TermsEvent):
     assert _message.size == MESSAGE_BYTES, f"{_message.__name__} is {_message.size} bytes"
+for _message in (OrderEvent, TradeEvent, ChangeEvent, PhaseEvent, InstrumentEvent):
+    assert _message.size == PLAIN_BYTES, f"{_message.__name__} is {_message.size} bytes"
 
 COMMAND_CODEC: Final = Codec(Command)
+TERMS_CODEC: Final = Codec(TermsEvent)
+_ORDER, _TRADE, _CHANGE, _PHASE = map(Codec, (OrderEvent, TradeEvent, ChangeEvent, PhaseEvent))
 EVENT_CODECS: Final = {
-    EventKind.ACCEPTED: Codec(OrderEvent),
-    EventKind.REJECTED: Codec(OrderEvent),
-    EventKind.TRADE: Codec(TradeEvent),
-    EventKind.RESTED: Codec(ChangeEvent),
-    EventKind.CANCELED: Codec(ChangeEvent),
-    EventKind.REPLACED: Codec(ChangeEvent),
-    EventKind.CANCEL_REJECTED: Codec(ChangeEvent),
-    EventKind.REPLACE_REJECTED: Codec(ChangeEvent),
+    EventKind.ACCEPTED: _ORDER,
+    EventKind.REJECTED: _ORDER,
+    EventKind.TRADE: _TRADE,
+    EventKind.RESTED: _CHANGE,
+    EventKind.CANCELED: _CHANGE,
+    EventKind.REPLACED: _CHANGE,
+    EventKind.CANCEL_REJECTED: _CHANGE,
+    EventKind.REPLACE_REJECTED: _CHANGE,
+    EventKind.TRIGGERED: _CHANGE,
+    EventKind.LEVEL: _CHANGE,
+    EventKind.PREVENTED: _TRADE,
+    EventKind.PHASED: _PHASE,
+    EventKind.INDICATIVE: _CHANGE,
+    EventKind.CLOCK: _PHASE,
+    EventKind.INSTRUMENT: Codec(InstrumentEvent),
+    EventKind.BOOKED: _CHANGE,
+    EventKind.DONE: _CHANGE,
+    EventKind.CHECKPOINT: Codec(CheckpointEvent),
+    EventKind.ADMIN_REJECTED: _CHANGE,
 }
+"""How the first PLAIN_BYTES of an event are read; one with TERMS is read by TERMS_CODEC."""
+
+_KIND: Final = Message.fields["kind"].offset
+_FLAGS: Final = Message.fields["flags"].offset
 
 
-def decode_event(raw: bytes | memoryview) -> object:
-    """One 128-byte event as the named tuple of its kind."""
-    codec = EVENT_CODECS[EventKind(raw[8])]
-    return codec.decode_many(raw)[0]
+def slot_dtype(kind: type[Message]) -> Any:
+    """NumPy type of ring slots that hold messages of one kind."""
+    return numpy_dtype(kind, MESSAGE_BYTES)
 
 
-def decode_events(raw: memoryview) -> list[object]:
+def decode_event(raw: bytes | memoryview, start: int = 0) -> Any:
+    """The event in the slot at `start` as the named tuple of its kind."""
+    if raw[start + _FLAGS] & EventFlag.TERMS:
+        codec = TERMS_CODEC
+    else:
+        codec = EVENT_CODECS[raw[start + _KIND]]
+    return codec.values._make(codec.struct.unpack_from(raw, start))
+
+
+def decode_events(raw: memoryview) -> list[Any]:
     """All events in `raw`, a buffer of whole slots."""
-    return [
-        decode_event(raw[start : start + MESSAGE_BYTES])
-        for start in range(0, len(raw), MESSAGE_BYTES)
-    ]
+    return [decode_event(raw, start) for start in range(0, len(raw), MESSAGE_BYTES)]

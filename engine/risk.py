@@ -48,7 +48,7 @@ from engine.reservations import (
 from engine.stage import (
     Outbox,
     Telemetry,
-    copy_words,
+    copy_message,
     count_batch,
     deliver,
     next_slot,
@@ -347,7 +347,7 @@ def decide_command(state: RiskState, ports: RiskPorts, address: int) -> None:
     """Write the decision on one sequenced command."""
     command = SequencedCommand(address)
     decision = Decision(next_slot(ports.decisions))
-    copy_words(decision.address, command.address, Decision.size >> 3)
+    copy_message(decision.address, command.address)
     decision.ev_wm = state.ev_wm
     if decision.reason == RejectReason.NONE:
         decision.reason = decide(state, ports.reference, decision)

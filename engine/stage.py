@@ -7,7 +7,7 @@ it alone; its ports are process-local. Output is published first, then input is 
 
 from typing import Final
 
-from engine.messages import Message
+from engine.messages import MESSAGE_BYTES, PLAIN_BYTES, CommandFlag, Message
 from ipc.clock import Clock, ticks, ticks_to_ns
 from ipc.counters import StageStatistics
 from ipc.histogram import record
@@ -95,6 +95,14 @@ def copy_words(target: int, source: int, count: int) -> None:
         word_4, word_5, word_6, word_7 = read.word_4, read.word_5, read.word_6, read.word_7
         write.word_0, write.word_1, write.word_2, write.word_3 = word_0, word_1, word_2, word_3
         write.word_4, write.word_5, write.word_6, write.word_7 = word_4, word_5, word_6, word_7
+
+
+@inlined
+def copy_message(target: int, source: int) -> None:
+    """Copy a message between slots; its third line only if it has terms."""
+    copy_words(target, source, PLAIN_BYTES >> 3)
+    if Message(source).flags & CommandFlag.TERMS:
+        copy_words(target + PLAIN_BYTES, source + PLAIN_BYTES, (MESSAGE_BYTES - PLAIN_BYTES) >> 3)
 
 
 class Line(Record, align=CACHE_LINE_BYTES):

@@ -105,7 +105,7 @@ def aggress(books: Books, taker: Taker, decision: Decision, limit_key: int, out:
     if decision.time_in_force == TimeInForce.FOK and not can_fill(books, opposite, limit_key, lots):
         end_unfilled(decision, lots, lots, RejectReason.FOK_UNFILLABLE, out)
         return
-    copy_words(taker.address, decision.address, Decision.size >> 3)
+    copy_words(taker.address, decision.address, PLAIN_BYTES >> 3)
     taker.leaves_lots = taker.total_lots = lots
     taker.limit_key = limit_key
     taker.order_slot = NO_ORDER

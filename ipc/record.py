@@ -241,9 +241,34 @@ class Record(metaclass=RecordMeta):
         return f"{type(self).__name__}({self.address:#x})"
 
 
+def flat_fields(record: type[Record]) -> list[tuple[str, Field, int]]:
+    """Name, field and offset of all scalars and texts, those of nested records in their place.
+
+    LayoutError when two of them have one name, or one is a pointer or an array of records.
+    """
+    found: list[tuple[str, Field, int]] = []
+
+    def walk(kind: type[Record], start: int) -> None:
+        for field in kind.fields.values():
+            if field.record is not None and not field.pointer and not field.count:
+                walk(field.record, start + field.offset)
+            elif field.scalar is None:
+                raise LayoutError(f"{kind.__name__}.{field.name}: this is not flat")
+            else:
+                found.append((field.name, field, start + field.offset))
+
+    walk(record, 0)
+    names = [name for name, _, _ in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise LayoutError(f"{record.__name__}: two fields are called {name}")
+    return found
+
+
 class Codec:
     """Bytes of a flat record (scalars and texts only) <-> a named tuple of Python values.
 
+    The fields of a nested record stand in its place, under their own names.
     `decode_many` is the fast way out of a ring: one C call walks all slots of a batch.
     Texts are bytes with their zero padding, which `text_of` takes off.
     """
@@ -251,24 +276,25 @@ class Codec:
     def __init__(self, record: type[Record]) -> None:
         """Derive the codec from a declaration; LayoutError when it is not flat."""
         parts, position = ["<"], 0
-        for field in record.fields.values():
-            flat = field.scalar is not None and (field.text or not field.count)
-            if not flat:
-                raise LayoutError(f"{record.__name__}.{field.name}: a codec needs flat records")
+        leaves = flat_fields(record)
+        for name, field, offset in leaves:
+            if field.count and not field.text:
+                raise LayoutError(f"{record.__name__}.{name}: a codec needs flat records")
             assert field.scalar is not None
-            parts.append(f"{field.offset - position}x" if field.offset > position else "")
+            parts.append(f"{offset - position}x" if offset > position else "")
             parts.append(f"{field.size}s" if field.text else field.scalar.code)
-            position = field.offset + field.size
+            position = offset + field.size
         parts.append(f"{record.size - position}x" if record.size > position else "")
         self.struct = struct.Struct("".join(parts))
         assert self.struct.size == record.size, "codec and layout disagree"
         made: Any = namedtuple
-        self.values = made(record.__name__ + "Values", list(record.fields))
-        self._blank = {name: b"" if field.text else 0 for name, field in record.fields.items()}
+        self.values = made(record.__name__ + "Values", [name for name, _, _ in leaves])
+        self.blank = {name: b"" if field.text else 0 for name, field, _ in leaves}
+        "A record without values; keys in the order of `struct`."
 
     def encode(self, **values: Any) -> bytes:
         """Pack named values; missing fields are zero. struct.error when one does not fit."""
-        return self.struct.pack(*{**self._blank, **values}.values())
+        return self.struct.pack(*{**self.blank, **values}.values())
 
     def decode_many(self, raw: Any) -> list[Any]:
         """All records in `raw`, a buffer of whole records."""
@@ -280,20 +306,23 @@ def text_of(raw: bytes) -> str:
     return raw.rstrip(b"\0").decode()
 
 
-def numpy_dtype(record: type[Record]) -> Any:
-    """The record as a NumPy structured type, for inspection and bulk data outside of kernels."""
+def numpy_dtype(record: type[Record], stride: int = 0) -> Any:
+    """The record as a NumPy structured type, for inspection and bulk data outside of kernels.
+
+    `stride`: bytes from one record to the next where they lie further apart than their size.
+    """
     import numpy as np
 
     names, formats, offsets = [], [], []
-    for field in record.fields.values():
-        if field.scalar is None or (field.count and not field.text):
-            raise LayoutError(f"{record.__name__}.{field.name}: NumPy view needs flat records")
-        names.append(field.name)
+    for name, field, offset in flat_fields(record):
+        if field.count and not field.text:
+            raise LayoutError(f"{record.__name__}.{name}: NumPy view needs flat records")
+        assert field.scalar is not None
+        names.append(name)
         formats.append(f"S{field.size}" if field.text else "<" + _NUMPY_CODES[field.scalar.code])
-        offsets.append(field.offset)
-    return np.dtype(
-        {"names": names, "formats": formats, "offsets": offsets, "itemsize": record.size}
-    )
+        offsets.append(offset)
+    layout = {"names": names, "formats": formats, "offsets": offsets}
+    return np.dtype(layout | {"itemsize": max(record.size, stride)})
 
 
 _NUMPY_CODES: Final = {"q": "i8", "i": "i4", "I": "u4", "H": "u2", "B": "u1"}

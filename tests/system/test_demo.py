@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from engine.messages import Event
+from engine.messages import Event, slot_dtype
 from engine.topology import DRIVER
 from ipc import segment
-from ipc.record import numpy_dtype
 from tests.system.commandline import last_json, run_okimi
 from tools.data import KRAKEN
 from tools.replay import kraken
@@ -66,7 +65,7 @@ def test_both_layouts_give_identical_events():
         console = Console(stderr=True)
         with running_venue(config, (DRIVER,), console) as supervisor:
             events = send_plan(supervisor, plan, console).events
-        view = events.view(numpy_dtype(Event))
+        view = events.view(slot_dtype(Event))
         view["stamp_ticks"] = 0
         view["time_ns"] = 0
         streams.append(events)

@@ -20,10 +20,9 @@ from rich.console import Console
 from engine.config import Config
 from engine.driver import Driver, Outcome
 from engine.inprocess import InProcessVenue
-from engine.messages import ChangeEvent, CommandKind
+from engine.messages import ChangeEvent, CommandKind, slot_dtype
 from engine.topology import DRIVER, STAGES, ProcessPlan, usable_cores
 from ipc.histogram import Percentiles, bucket_value
-from ipc.record import numpy_dtype
 from tools.bench.errors import BenchFailed
 from tools.bench.noise import noise_of
 from tools.bench.ring.placement import host_facts
@@ -65,7 +64,7 @@ NOT_INCLUDED: Final = (
 COMPARED: Final = ("kind", "order_id", "price_ticks", "qty_lots", "level_lots", "leaves_lots")
 """What must be equal in the events of the processes and of the one thread."""
 
-EVENT: Final = numpy_dtype(ChangeEvent)
+EVENT: Final = slot_dtype(ChangeEvent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from engine.matching import MatchingPorts, MatchingState, create_matching, step_matching
 from engine.messages import MESSAGE_BYTES, Event
-from engine.stage import copy_words
+from engine.stage import copy_message
 from ipc import memory
 from ipc.clock import Clock, calibrate
 from ipc.counters import StageStatistics
@@ -22,7 +22,6 @@ from ipc.wait import Word
 DECISION_SLOTS: Final = 4096
 EVENT_SLOTS: Final = 8192
 BATCH: Final = 256
-WORDS: Final = MESSAGE_BYTES // 8
 
 
 class Stand(Record):
@@ -81,7 +80,7 @@ def feed(stand: Stand, address: int, left: int) -> int:
     granted = claim(stand.decisions, min(left, BATCH))
     first = stand.decisions.producer.position
     for index in range(granted):
-        copy_words(slot(stand.decisions, first + index), address + index * MESSAGE_BYTES, WORDS)
+        copy_message(slot(stand.decisions, first + index), address + index * MESSAGE_BYTES)
     publish(stand.decisions, granted)
     return granted
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.messages import MESSAGE_BYTES, CommandKind, Decision, OrderType, TimeInForce
 from engine.orders import NO_ORDER, find_order
-from engine.stage import copy_words
+from engine.stage import copy_message
 from ipc import memory
 from ipc.intrinsics import shift_left, shift_right
 from ipc.jit import inlined, kernel
@@ -23,7 +23,6 @@ from tools.bench.stand import Stand, settle
 from tools.replay import meb
 
 DECISION: Final = numpy_dtype(Decision)
-DECISION_WORDS: Final = MESSAGE_BYTES // 8
 
 SYMBOLS_MAX: Final = 128
 LIVE_MAX: Final = 1 << 20
@@ -168,7 +167,7 @@ def generate(flow: Flow, count: int) -> None:
         decision.instrument, decision.account = symbol, 1
         claim(stand.decisions, 1)
         copied = slot(stand.decisions, stand.decisions.producer.position)
-        copy_words(copied, decision.address, DECISION_WORDS)
+        copy_message(copied, decision.address)
         publish(stand.decisions, 1)
         settle(stand)
         flow.made += 1

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.marketdata import L2Book, level_changes
-from engine.messages import EventKind, TradeEvent
-from ipc.record import numpy_dtype
+from engine.messages import EventKind, TradeEvent, slot_dtype
 from tools.replay import databento
 from tools.replay.databento import Message, Recording, hidden_orders
 from tools.replay.errors import UnsupportedFileError
@@ -44,7 +43,7 @@ NO_ORDER: Final = -1
 QUOTE_DECIMALS: Final = 9
 """As many as Databento's prices have, so that every tick is whole units."""
 
-TRADE: Final = numpy_dtype(TradeEvent)
+TRADE: Final = slot_dtype(TradeEvent)
 
 
 @dataclass(frozen=True)

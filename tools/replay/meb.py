@@ -28,8 +28,8 @@ from engine.messages import (
     OrderType,
     TimeInForce,
     TradeEvent,
+    slot_dtype,
 )
-from ipc.record import numpy_dtype
 from tools.replay.errors import FileFormatError
 from tools.replay.plan import (
     COMMAND,
@@ -58,8 +58,8 @@ NEVER_ISSUED: Final = 1 << 40
 REPORTS_AT_ONCE: Final = 1 << 16
 """Report lines that are made in one go: bounds the memory that text takes."""
 
-TRADE: Final = numpy_dtype(TradeEvent)
-CHANGE: Final = numpy_dtype(ChangeEvent)
+TRADE: Final = slot_dtype(TradeEvent)
+CHANGE: Final = slot_dtype(ChangeEvent)
 
 # Types of report lines, in the order in which they stand under one message.
 ACK, FILL, CANCEL_ACK, MODIFY_ACK, CANCEL_REJECT, MODIFY_REJECT = range(6)

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.limits import BALANCE_MAX, QTY_LOTS_MAX
-from engine.messages import Command, Event, EventFlag, EventKind
+from engine.messages import Command, Event, EventFlag, EventKind, slot_dtype
 from ipc.record import numpy_dtype
 
 COMMAND: Final = numpy_dtype(Command)
-EVENT: Final = numpy_dtype(Event)
+EVENT: Final = slot_dtype(Event)
 """What all events have; fields of one kind are read with the dtype of that kind."""
 
 ALL: Final = BALANCE_MAX // 4
