@@ -8,6 +8,7 @@ from engine.book import Books, key_of, unlink
 from engine.events import change_event, level_flag, refuse_change
 from engine.limits import CHUNK_TICKS
 from engine.messages import (
+    PLAIN_BYTES,
     CommandFlag,
     Decision,
     EventFlag,

@@ -18,6 +18,7 @@ from engine.book import (
 from engine.events import accept, change_event, level_flag, refuse_order, trade_event
 from engine.limits import CHUNK_TICKS, FILLS_PER_STEP_MAX
 from engine.messages import (
+    PLAIN_BYTES,
     CommandFlag,
     Decision,
     EventFlag,

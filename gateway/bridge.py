@@ -12,16 +12,20 @@ events signals the eventfd.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from engine.messages import (
     COMMAND_CODEC,
-    EVENT_CODECS,
     MESSAGE_BYTES,
+    PLAIN_BYTES,
     Command,
+    CommandFlag,
     CommandKind,
+    Event,
+    EventFlag,
     Message,
+    decode_event,
 )
 from engine.topology import GATEWAY, INGEST, MATCHING, order_ring
 from engine.venue import VenueMemory
@@ -57,11 +61,14 @@ CANCEL_RESERVE: Final = 8
 
 WORDS_PER_MESSAGE: Final = MESSAGE_BYTES // 8
 
-_KIND_OFFSET: Final = Message.fields["kind"].offset
-_DECODERS: Final = {
-    int(kind): (codec.struct.unpack_from, codec.values._make)
-    for kind, codec in EVENT_CODECS.items()
-}
+PLAIN_WORDS: Final = PLAIN_BYTES // 8
+"""Words of a message without terms; what stands behind them is of an older message."""
+
+TAKES_BACK: Final = frozenset({CommandKind.CANCEL, CommandKind.MASS_CANCEL, CommandKind.PHASE})
+"""What may use the slots that are kept: it can only lessen the risk, or is the venue's own."""
+
+Values = dict[str, Any]
+"""Fields of a command by name; those that are missing are zero."""
 
 assert Message.fields["sequence"].offset == 0, "commands are copied from their second word on"
 
@@ -116,9 +123,13 @@ def take_events(port_address: int, applied: int, wanted: int) -> int:
         port.bell.armed = 0
     first = cursor.position
     for index in range(count):
-        source = Words(slot(events, first + index))
+        address = slot(events, first + index)
+        source = Words(address)
         target = Words(port.inbox + index * MESSAGE_BYTES)
-        for word in range(WORDS_PER_MESSAGE):
+        words = PLAIN_WORDS
+        if Event(address).flags & EventFlag.TERMS:
+            words = WORDS_PER_MESSAGE
+        for word in range(words):
             target.words[word] = source.words[word]
     return count
 
@@ -135,7 +146,10 @@ def send_commands(port_address: int, count: int) -> int:
     for index in range(count):
         source = Words(port.outbox + index * MESSAGE_BYTES)
         target = Words(slot(orders, first + index))
-        for word in range(1, WORDS_PER_MESSAGE):  # the first one is for `publish`
+        words = PLAIN_WORDS
+        if Command(source.address).flags & CommandFlag.TERMS:
+            words = WORDS_PER_MESSAGE
+        for word in range(1, words):  # the first one is for `publish`
             target.words[word] = source.words[word]
         Command(target.address).stamp_ticks = now
     publish(orders, count)
@@ -233,8 +247,7 @@ class Bridge:
             self._applied = 0
             view, apply = self._inbox.view, self._apply
             for start in range(0, count * MESSAGE_BYTES, MESSAGE_BYTES):
-                unpack, make = _DECODERS[view[start + _KIND_OFFSET]]
-                apply(make(unpack(view, start)))
+                apply(decode_event(view, start))
         except BaseException as error:
             self.close()
             assert self._failed is not None
@@ -248,35 +261,41 @@ class Bridge:
     # --- commands ------------------------------------------------------------------------------
 
     def submit(self, **values: Any) -> int:
-        """Queue a command with these fields; returns its source sequence.
+        """Queue a command with these fields; returns its source sequence. See `submit_all`."""
+        return self.submit_all((values,))
 
-        It leaves at the end of this turn of the loop. EngineBusy when the order ring has no room,
-        or for anything but a cancel only the room that is kept for cancels.
+    def submit_all(self, commands: Sequence[Values]) -> int:
+        """Queue commands that follow each other; returns the source sequence of the first.
+
+        They leave at the end of this turn of the loop. EngineBusy, and none is sent, when the
+        order ring has no room for all; one that takes nothing back must leave the room that is
+        kept for cancels.
         """
-        keep = 0 if values["kind"] == CommandKind.CANCEL else self._reserve
-        if self._free - self._pending <= keep:
+        count = len(commands)
+        assert 0 < count <= COMMANDS_PER_FLUSH_MAX, f"submit_all: {count} commands"
+        takes_back = all(values["kind"] in TAKES_BACK for values in commands)
+        wanted = count + (0 if takes_back else self._reserve)
+        if self._free - self._pending < wanted:
             self._free = free_slots(self._port.address)
-            if self._free - self._pending <= keep:
+            if self._free - self._pending < wanted:
                 raise EngineBusy("the order ring is full; nothing was sent, try again")
-        COMMAND_CODEC.struct.pack_into(
-            self._outbox.view, self._pending * MESSAGE_BYTES, *(_BLANK | values).values()
-        )
-        self._pending += 1
-        self.sequence += 1
+        if self._pending + count > COMMANDS_PER_FLUSH_MAX:
+            self._flush()
+        blank, pack = COMMAND_CODEC.blank, COMMAND_CODEC.struct.pack_into
+        for values in commands:
+            start = self._pending * MESSAGE_BYTES
+            pack(self._outbox.view, start, *(blank | values).values())
+            self._pending += 1
+        first = self.sequence + 1
+        self.sequence += count
         if self._pending == COMMANDS_PER_FLUSH_MAX:
             self._flush()
-        elif self._pending == 1:
+        elif self._pending == count:
             assert self._loop is not None, "submit before start"
             self._loop.call_soon(self._flush)
-        return self.sequence
+        return first
 
     def _flush(self) -> None:
         if self._pending > 0 and not self._closed:
             self._free -= send_commands(self._port.address, self._pending)
             self._pending = 0
-
-
-_BLANK: Final[dict[str, Any]] = {
-    name: b"" if field.text else 0 for name, field in Command.fields.items()
-}
-"""A command without values; keys in the order of the codec."""

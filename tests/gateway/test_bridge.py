@@ -6,7 +6,15 @@ import os
 import pytest
 
 from engine.config import load
-from engine.messages import CommandKind, EventKind, OrderType, RejectReason, TimeInForce
+from engine.messages import (
+    Command,
+    CommandFlag,
+    CommandKind,
+    EventKind,
+    OrderType,
+    RejectReason,
+    TimeInForce,
+)
 from engine.process import build_loop, run_stages
 from engine.topology import GATEWAY, plan
 from engine.venue import create_private
@@ -18,7 +26,7 @@ from gateway.bridge import (
     LateStart,
 )
 from gateway.errors import EngineBusy
-from ipc.ring import leave
+from ipc.ring import leave, slot
 from ipc.wait import wake
 
 pytestmark = pytest.mark.interpreted
@@ -209,3 +217,37 @@ def test_a_seat_that_was_given_up_is_taken_again_only_when_nothing_was_missed(ri
 
 def ring_index(rig):
     return rig.venue.topology.ring("events").readers.index(GATEWAY)
+
+
+def test_commands_that_belong_together_are_sent_all_or_not_at_all(rig):
+    async def work():
+        bridge = rig.connect()
+        rig.start()
+        orders = SLOTS - SLOTS // CANCEL_RESERVE
+        pair = [{"kind": CommandKind.NEW, "account": 1, "qty_lots": lots} for lots in (1, 2)]
+        for _ in range(orders - 1):
+            new(bridge)
+        with pytest.raises(EngineBusy):
+            bridge.submit_all(pair)
+        assert bridge.sequence == orders - 1
+        await asyncio.sleep(0)
+        rig.step()
+        assert bridge.submit_all(pair) == orders
+        assert bridge.sequence == orders + 1
+
+    asyncio.run(work())
+
+
+def test_the_terms_of_a_command_reach_the_ring(rig):
+    async def work():
+        bridge = rig.connect()
+        rig.start()
+        new(bridge, flags=CommandFlag.TERMS, trigger_ticks=7, trail_limit=1)
+        new(bridge, display_lots=9)
+        await asyncio.sleep(0)
+        ring = rig.venue.rings["orders.gateway"]
+        first, second = (Command(slot(ring, position)) for position in range(2))
+        assert (first.terms.trigger_ticks, first.terms.trail_limit) == (7, 1)
+        assert second.terms.display_lots == 0, "without the flag nobody reads terms"
+
+    asyncio.run(work())
