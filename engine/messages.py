@@ -212,7 +212,8 @@ class EventKind(IntEnum):
     TRIGGERED = 9
     "A waiting order woke (ChangeEvent); `price_ticks` is its limit from now on."
     LEVEL = 10
-    "The total of a level changed for a reason that has no event with that level (ChangeEvent)."
+    """The total of a level changed for a reason that has no event with that level (ChangeEvent).
+    `order_id` is the peg that left it, or 0 after an uncross (flag AUCTION)."""
     PREVENTED = 11
     "Two orders of one group met and did not trade (TradeEvent)."
     PHASED = 12
@@ -224,9 +225,10 @@ class EventKind(IntEnum):
     INSTRUMENT = 15
     "An instrument's terms changed (InstrumentEvent)."
     BOOKED = 16
-    "One visible order of a snapshot (ChangeEvent): `leaves_lots` is what it shows."
+    """One visible order of a snapshot (ChangeEvent): `leaves_lots` is what it shows, `qty_lots`
+    the most that it shows at a time."""
     DONE = 17
-    "A MASS_CANCEL or SNAPSHOT is complete (ChangeEvent); `qty_lots` orders."
+    "A MASS_CANCEL or SNAPSHOT (flag SNAPSHOT) is complete (ChangeEvent); `qty_lots` orders."
     CHECKPOINT = 18
     "Hash of all events so far (CheckpointEvent); belongs to no command."
     ADMIN_REJECTED = 19
