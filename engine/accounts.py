@@ -10,11 +10,21 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from engine.instruments import Asset
 from engine.limits import ACCOUNTS_MAX, BALANCE_MAX
-from engine.schema import Problems, table, text, whole
+from engine.messages import Prevention
+from engine.schema import Problems, choice, table, text, whole
 
 ACCOUNT_NAME: Final = text(
     "[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}", "1 to 64 letters, digits, spaces or ._@-"
 )
+
+PREVENTIONS: Final = {
+    "none": Prevention.NONE,
+    "newest": Prevention.NEWEST,
+    "oldest": Prevention.OLDEST,
+    "both": Prevention.BOTH,
+    "decrement": Prevention.DECREMENT,
+}
+"""Values of `self_trade`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,8 @@ class AccountTable:
     number: Annotated[int, whole(0, ACCOUNTS_MAX - 1)]
     name: Annotated[str, ACCOUNT_NAME]
     balances: Annotated[Mapping[str, Any], table()] = field(default_factory=dict)
+    group: Annotated[int | None, whole(0, ACCOUNTS_MAX - 1)] = None
+    self_trade: Annotated[str, choice(*PREVENTIONS)] = "none"
 
 
 class Balance(NamedTuple):
@@ -42,6 +54,10 @@ class Account:
     name: str
     balances: tuple[Balance, ...]
     "At most one for each asset, without zeros, by asset index."
+    group: int
+    "Accounts with the same group do not trade with each other if one prevents it."
+    prevention: int
+    "Prevention of its orders that do not say."
 
 
 def make_account(
@@ -57,7 +73,13 @@ def make_account(
         units = 0 if asset is None else _units(asset, amount, f"{path}.balances.{name}", problems)
         if asset is not None and units > 0:
             balances.append(Balance(asset.index, units))
-    return Account(written.number, written.name, tuple(sorted(balances)))
+    return Account(
+        number=written.number,
+        name=written.name,
+        balances=tuple(sorted(balances)),
+        group=written.number if written.group is None else written.group,
+        prevention=PREVENTIONS[written.self_trade],
+    )
 
 
 def _units(asset: Asset, amount: Any, path: str, problems: Problems) -> int:

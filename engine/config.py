@@ -29,6 +29,8 @@ from engine.limits import (
     EVENTS_PER_SLICE_MAX,
     INSTRUMENTS_MAX,
     RING_SLOTS,
+    SCHEDULE_MAX,
+    SHARDS_MAX,
 )
 from engine.schema import (
     Problems,
@@ -56,6 +58,9 @@ EVENT_SLOTS_MIN: Final = EVENTS_PER_SLICE_MAX * 4
 
 BODY_BYTES_MAX: Final = 1 << 20
 """No request that the venue understands comes near this."""
+
+TICK_MS_MAX: Final = 60_000
+"""Slowest clock of a venue: a minute, by which orders may live too long."""
 
 RENDERED_MAX: Final = 12
 """Instruments or accounts that `Config.render` prints before it only counts them."""
@@ -88,6 +93,8 @@ class Venue:
     prefault: Annotated[bool, flag()] = False
     huge_pages: Annotated[bool, flag()] = False
     mlock: Annotated[bool, flag()] = False
+    tick_ms: Annotated[int, whole(0, TICK_MS_MAX)] = 1000
+    shards: Annotated[int, whole(1, SHARDS_MAX)] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +185,12 @@ class Config:
         """A configuration from tables shaped as in the file; decimals may be Decimals.
 
         Config.build(assets=[{"name": "USD", "decimals": 2}, ...], instruments=[...],
-        accounts=[...], rings={...}). ConfigError when anything is wrong.
+        accounts=[...], rings={...}). ConfigError when anything is wrong. Here `tick_ms` is 0
+        unless given: what a program sends is all that happens, every time.
         """
+        venue = tables.get("venue", {})
+        if isinstance(venue, Mapping):  # anything else is reported by the checks
+            tables["venue"] = {"tick_ms": 0, **venue}
         return _assemble(tables, "program")
 
     def instrument(self, symbol: str) -> Instrument:
@@ -296,12 +307,15 @@ def _assemble(tables: Mapping[str, Any], origin: str) -> Config:
         if table is not None
     ]
     check_supply(accounts, assets.values(), problems)
+    made_instruments = [made for made in instruments if made is not None]
+    _check_schedules(made_instruments, sections["venue"], problems)
+    _check_shards(made_instruments, sections["venue"], problems)
     if problems.found:
         raise ConfigError(origin, problems.found)
     return Config(
         **sections,
         assets=tuple(asset for asset in assets.values() if asset is not None),
-        instruments=tuple(made for made in instruments if made is not None),
+        instruments=tuple(made_instruments),
         accounts=tuple(accounts),
         origin=origin,
     )
@@ -346,6 +360,29 @@ def _refuse_unknown_assets(
         for name in balances if isinstance(balances, Mapping) else ():
             if name not in assets:
                 problems.note(f"accounts[{index}].balances.{name}", expected, name)
+
+
+def _check_schedules(
+    instruments: Sequence[Instrument], venue: Venue | None, problems: Problems
+) -> None:
+    """All schedules together have a limit, and nothing executes one without a clock."""
+    entries = sum(len(instrument.schedule) for instrument in instruments)
+    if entries > SCHEDULE_MAX:
+        expected = f"at most {SCHEDULE_MAX} entries in all schedules together"
+        problems.note("instruments", expected, entries)
+    if entries and venue is not None and venue.tick_ms == 0:
+        problems.note("venue.tick_ms", "more than 0, as instruments have a schedule", 0)
+
+
+def _check_shards(
+    instruments: Sequence[Instrument], venue: Venue | None, problems: Problems
+) -> None:
+    """Each instrument lies in a shard that there is."""
+    for instrument in instruments:
+        shard = instrument.shard
+        if venue is not None and shard is not None and shard >= venue.shards:
+            expected = f"a whole number below venue.shards {venue.shards}"
+            problems.note(f"instruments[{instrument.index}].shard", expected, shard)
 
 
 def _plain(value: object) -> str:

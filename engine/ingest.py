@@ -24,7 +24,15 @@ from engine.messages import (
     TimeInForce,
 )
 from engine.reference import InstrumentTerms, ReferenceData
-from engine.stage import Outbox, Telemetry, copy_message, count_batch, deliver, next_slot, open_outbox
+from engine.stage import (
+    Outbox,
+    Telemetry,
+    copy_message,
+    count_batch,
+    deliver,
+    next_slot,
+    open_outbox,
+)
 from ipc.clock import unix_ns
 from ipc.intrinsics import multiply_wrapping, shift_right
 from ipc.jit import inlined, kernel

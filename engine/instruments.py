@@ -1,21 +1,29 @@
 """Instruments and assets: what is traded, in which steps, and how text becomes integers.
 
 Inside the engine prices are whole ticks, quantities whole lots and balances whole units (10 to
-the power of minus the asset's decimals). This module is the only place where decimal text and
-these integers are turned into each other, exactly; floats are refused. Instruments are made once
-from the configuration; gateways and tools read them, stages get their numbers.
+the power of minus the asset's decimals); `Scale` turns decimal text into them and back, exactly.
+Instruments are made once from the configuration; gateways and tools read them, stages get their
+numbers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from engine.limits import BALANCE_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
-from engine.schema import Problems, decimal, plain_decimal, text, whole
-
-DECIMALS_MAX: Final = 18
-"""Decimals of a step: ten to this power is the largest that fits an int64."""
+from engine.limits import (
+    BALANCE_MAX,
+    PRICE_STEPS_MAX,
+    PRICE_TICKS_MAX,
+    QTY_LOTS_MAX,
+    SCHEDULE_MAX,
+    SHARDS_MAX,
+)
+from engine.scale import DECIMALS_MAX, INT64_MAX, Scale
+from engine.schedule import PHASE_NAME, PHASES, ScheduledPhase, make_schedule
+from engine.schema import Problems, decimal, tables, text, whole
+from engine.tick_table import PriceStep, make_price_steps
 
 PRICE_MAX_TICKS_DEFAULT: Final = 1 << 40
 """Highest price unless configured: 10**12 ticks, and 2**22 lots at it still fit an int64."""
@@ -24,62 +32,18 @@ COLLAR_BPS_MAX: Final = 100_000
 """Widest price collar: ten times the reference. Wider ones guard against nothing."""
 
 COLLAR_PRICE_TICKS_MAX: Final = 1 << 45
-"""Prices of an instrument with a collar stay within this, so that the check cannot overflow."""
+"""Prices of an instrument with a collar or a band stay within this: its check cannot overflow."""
 
-INT64_MAX: Final = (1 << 63) - 1
+SECONDS_MAX: Final = 86_400
+"""Longest volatility halt or auction: a day."""
+
+NS_PER_S: Final = 1_000_000_000
 
 SYMBOL: Final = text("[A-Za-z0-9][A-Za-z0-9/._:-]{0,31}", "1 to 32 letters, digits or /._:-")
 ASSET_NAME: Final = text("[A-Za-z0-9][A-Za-z0-9._-]{0,15}", "1 to 16 letters, digits or ._-")
 
-assert 10**DECIMALS_MAX < INT64_MAX
 assert PRICE_MAX_TICKS_DEFAULT <= COLLAR_PRICE_TICKS_MAX <= PRICE_TICKS_MAX
 assert 2 * COLLAR_PRICE_TICKS_MAX * COLLAR_BPS_MAX <= INT64_MAX, "distance * bps fits"
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Whole multiples of one decimal step: decimal text to a count of steps and back.
-
-    `decimals` is as the step was written: a step of "0.50" has two, and so has all its text.
-    """
-
-    name: str
-    "What a step is called in errors: tick, lot, unit of USD."
-    step: Decimal
-    decimals: int = field(init=False)
-    mantissa: int = field(init=False, repr=False)
-    "step * 10**decimals."
-
-    def __post_init__(self) -> None:
-        digits, _, fraction = plain_decimal(self.step).partition(".")
-        mantissa = int(digits + fraction)
-        if mantissa < 1:
-            raise ValueError(f"a {self.name} must be above 0, not {self.step}")
-        if len(fraction) > DECIMALS_MAX:
-            raise ValueError(f"a {self.name} has at most {DECIMALS_MAX} decimals: {self.step}")
-        object.__setattr__(self, "decimals", len(fraction))
-        object.__setattr__(self, "mantissa", mantissa)
-
-    def count(self, value: str | Decimal) -> int:
-        """How many steps `value` is, as an int64. ValueError when it is not a whole number."""
-        digits, _, fraction = plain_decimal(value).partition(".")
-        kept = fraction[: self.decimals].ljust(self.decimals, "0")
-        too_fine = fraction[self.decimals :].strip("0")
-        count, rest = divmod(int(digits + kept), self.mantissa)
-        if too_fine or rest:
-            raise ValueError(f"{value} is not a whole multiple of the {self.name} {self.step:f}")
-        if abs(count) > INT64_MAX:
-            raise ValueError(f"{value} is too large: {count} times the {self.name} {self.step:f}")
-        return count
-
-    def text(self, count: int) -> str:
-        """The exact decimal value of `count` steps, always with `decimals` decimals."""
-        scaled = count * self.mantissa
-        if self.decimals == 0:
-            return str(scaled)
-        digits = str(abs(scaled)).rjust(self.decimals + 1, "0")
-        sign = "-" if scaled < 0 else ""
-        return f"{sign}{digits[: -self.decimals]}.{digits[-self.decimals :]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +92,17 @@ class InstrumentTable:
     reference_price: Annotated[str | None, decimal(positive=False)] = None
     price_min: Annotated[str | None, decimal(positive=False)] = None
     price_max: Annotated[str | None, decimal(positive=False)] = None
+    qty_min: Annotated[str | None, decimal()] = None
+    notional_min: Annotated[str | None, decimal(positive=False)] = None
+    multiplier: Annotated[str, decimal()] = "1"
+    price_steps: Annotated[Sequence[Any], tables(PRICE_STEPS_MAX)] = ()
+    static_band_bps: Annotated[int, whole(0, COLLAR_BPS_MAX)] = 0
+    dynamic_band_bps: Annotated[int, whole(0, COLLAR_BPS_MAX)] = 0
+    volatility_halt_s: Annotated[int, whole(0, SECONDS_MAX)] = 0
+    volatility_auction_s: Annotated[int, whole(0, SECONDS_MAX)] = 0
+    phase: Annotated[str, PHASE_NAME] = "continuous"
+    schedule: Annotated[Sequence[Any], tables(SCHEDULE_MAX)] = ()
+    shard: Annotated[int | None, whole(0, SHARDS_MAX - 1)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +136,21 @@ class Instrument:
     "Reference price until the first trade; 0 for none."
     price_min_ticks: int
     price_max_ticks: int
+    qty_min_lots: int
+    notional_min_units: int
+    price_steps: tuple[PriceStep, ...]
+    "Tick table, ascending; without one every tick is a valid price."
+    static_band_bps: int
+    "Largest distance of a trade from the reference, in 1/10000; 0 for no band."
+    dynamic_band_bps: int
+    "Largest distance of a trade from the one before, in 1/10000; 0 for no band."
+    volatility_halt_ns: int
+    volatility_auction_ns: int
+    phase: int
+    "The Phase that it begins with."
+    schedule: tuple[ScheduledPhase, ...]
+    shard: int | None
+    "Matching shard of its book; None: its index modulo their number."
 
     @property
     def tick(self) -> Decimal:
@@ -244,22 +234,27 @@ class _Derivation:
 
     def notional(self, tick: Decimal, lot: Decimal, quote: Asset) -> tuple[int, int]:
         """Value of one lot at one tick in units of the quote asset: multiplier and divisor."""
-        units = Fraction(tick) * Fraction(lot) * 10**quote.decimals
+        contract = Decimal(self.table.multiplier)
+        units = Fraction(tick) * Fraction(lot) * Fraction(contract) * 10**quote.decimals
         one_is_one = 1 in (units.numerator, units.denominator)
         if not one_is_one or max(units.numerator, units.denominator) > BALANCE_MAX:
             self.problems.say(
                 f"{self.path}.tick",
-                f"expected tick * lot to be a whole number of units of {quote.name} (which has "
-                f"{quote.decimals} decimals), or one part of a unit, found "
-                f"{tick:f} * {lot:f} = {units} units; change tick, lot or the decimals",
+                f"expected {'tick * lot' if contract == 1 else 'tick * lot * multiplier'} to be a "
+                f"whole number of units of {quote.name} (which has {quote.decimals} decimals), or "
+                f"one part of a unit, found {tick:f} * {lot:f}"
+                f"{'' if contract == 1 else f' * {contract:f}'} = {units} units; change tick, lot "
+                "or the decimals",
             )
             return 1, 1
         return units.numerator, units.denominator
 
     def price_range(self, prices: Scale) -> tuple[int, int]:
         """Lowest and highest price in ticks."""
-        # Collar checks multiply a distance in ticks by 10,000 and more: less room there.
-        widest = COLLAR_PRICE_TICKS_MAX if self.table.collar_bps else PRICE_TICKS_MAX
+        # Checks of a collar or a band multiply ticks by 10,000 and more: less room there.
+        table = self.table
+        banded = table.collar_bps or table.static_band_bps or table.dynamic_band_bps
+        widest = COLLAR_PRICE_TICKS_MAX if banded else PRICE_TICKS_MAX
         least = self.count("price_min", prices, -widest, widest, absent=1)
         most = self.count("price_max", prices, -widest, widest, absent=PRICE_MAX_TICKS_DEFAULT)
         if least > most:
@@ -306,5 +301,21 @@ def make_instrument(
         reference_ticks=reference,
         price_min_ticks=least,
         price_max_ticks=most,
+        qty_min_lots=derived.count("qty_min", quantities, 1, lots_most, absent=1),
+        notional_min_units=derived.count("notional_min", quote.scale, 0, BALANCE_MAX),
+        price_steps=make_price_steps(table.price_steps, f"{path}.price_steps", prices, problems),
+        static_band_bps=table.static_band_bps,
+        dynamic_band_bps=table.dynamic_band_bps,
+        volatility_halt_ns=table.volatility_halt_s * NS_PER_S,
+        volatility_auction_ns=table.volatility_auction_s * NS_PER_S,
+        phase=PHASES[table.phase],
+        schedule=make_schedule(table.schedule, f"{path}.schedule", problems),
+        shard=table.shard,
     )
+    if made.qty_min_lots > made.qty_max_lots:
+        expected = f"at most qty_max {table.qty_max}"
+        problems.note(f"{path}.qty_min", expected, table.qty_min)
+    if made.notional_min_units > made.notional_max_units:
+        expected = f"at most notional_max {table.notional_max}"
+        problems.note(f"{path}.notional_min", expected, table.notional_min)
     return made if len(problems.found) == before else None

@@ -14,6 +14,18 @@ ASSETS_MAX: Final = 64
 SOURCES_MAX: Final = 15
 """Order rings that ingest merges: gateways and internal sources."""
 
+INTERNAL_SOURCE: Final = SOURCES_MAX
+"""`source` of what ingest puts into the sequence by itself: ticks, phases of the schedule."""
+
+SHARDS_MAX: Final = 4
+"""Matching shards: a book belongs to one of them."""
+
+PRICE_STEPS_MAX: Final = 8
+"""Ranges of an instrument's tick table: looked through for each price, highest range first."""
+
+SCHEDULE_MAX: Final = 4096
+"""Phases of all instruments together in a day: eight for each, looked through once a tick."""
+
 ORDERS_MAX: Final = 1 << 20
 """Resting orders in one venue. 64 bytes each, touched as they are used."""
 
@@ -99,6 +111,7 @@ LEVEL_LOTS_MAX: Final = 1 << 62
 BALANCE_MAX: Final = 1 << 62
 """Largest balance in units of its asset; sums of two do not overflow."""
 
+assert INTERNAL_SOURCE < 1 << 8, "a source is one byte"
 assert CLIENT_ORDER_ID_CHARS_MAX <= CLIENT_ORDER_ID_BYTES
 assert CLIENT_ORDER_ID_BYTES % 8 == 0
 assert EVENTS_PER_SLICE_MAX * 4 <= EVENT_RING_SLOTS, "a slice fits the event ring several times"

@@ -1,41 +1,231 @@
-"""Reference data in shared memory: what ingest and risk must know of instruments and accounts.
+"""Reference data in shared memory: what the stages must know of instruments and accounts.
 
-Written once by the supervisor before the stages start, read-only afterwards.
+Written once by the supervisor before the stages start, read-only afterwards. The terms here are
+those of the beginning: INSTRUMENT commands change them in sequence, so each stage copies what it
+needs into its own state (`copy_terms`) and applies these commands to its copy (`set_term`).
+A term is named by its number, its place among the words of the record: `TERM_NUMBERS`.
 """
 
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
 from engine.config import Config
-from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, BALANCE_MAX, INSTRUMENTS_MAX
-from ipc.record import LINE_PAIR_BYTES, Array, Record, i64, length, u8
+from engine.instruments import (
+    COLLAR_BPS_MAX,
+    PRICE_MAX_TICKS_DEFAULT,
+    SECONDS_MAX,
+    Instrument,
+)
+from engine.limits import (
+    ACCOUNTS_MAX,
+    ASSETS_MAX,
+    BALANCE_MAX,
+    INSTRUMENTS_MAX,
+    PRICE_STEPS_MAX,
+    PRICE_TICKS_MAX,
+    QTY_LOTS_MAX,
+    SCHEDULE_MAX,
+)
+from engine.messages import Phase
+from engine.stage import Word
+from ipc import memory
+from ipc.jit import inlined
+from ipc.record import LINE_PAIR_BYTES, Array, Record, i64, length, u8, u32
+
+WORD_BYTES: Final = 8
 
 
 class InstrumentTerms(Record, align=LINE_PAIR_BYTES):
-    """The numbers of one instrument; see engine.instruments for their meaning."""
+    """The numbers of one instrument; see engine.instruments for their meaning. Words only.
 
-    price_min_ticks: i64
-    price_max_ticks: i64
-    qty_max_lots: i64
-    notional_max_units: i64
-    "In units of the quote asset."
-    notional_multiplier: i64
-    notional_divisor: i64
-    "price * qty * multiplier / divisor = quote units; one of the two is 1."
+    The first ones say what money means; they are fixed once the instrument has been listed.
+    """
+
     base_asset: i64
     quote_asset: i64
     base_units_per_lot: i64
+    notional_multiplier: i64
+    notional_divisor: i64
+    "price * qty * multiplier / divisor = quote units; one of the two is 1."
+    price_min_ticks: i64
+    price_max_ticks: i64
+    qty_min_lots: i64
+    qty_max_lots: i64
+    notional_min_units: i64
+    notional_max_units: i64
+    "In units of the quote asset."
     collar_bps: i64
     "Largest distance of a price from the reference in 1/10000, 0: any."
+    static_band_bps: i64
+    "Largest distance of a trade from the reference in 1/10000, 0: any."
+    dynamic_band_bps: i64
+    "Largest distance of a trade from the last one in 1/10000, 0: any."
     reference_ticks: i64
     "Reference before the first trade, 0: none."
+    volatility_halt_ns: i64
+    "How long trading halts when a price leaves its band."
+    volatility_auction_ns: i64
+    "How long the auction after that lasts."
+    step_count: i64
+    "Ranges of the tick table; 0: every tick is a valid price."
+    step_from: Array[i64] = length(PRICE_STEPS_MAX)
+    "Lowest price of each range, ascending; the first one also holds for all prices below."
+    step_ticks: Array[i64] = length(PRICE_STEPS_MAX)
+    "Valid prices of the range are multiples of this."
+    phase: i64
+    "The Phase that the instrument begins with."
+    listed: i64
+    "1 while the instrument may be traded."
+    was_listed: i64
+    "1 once it has been listed: balances and reservations are counted by its first terms."
+    shard: i64
+    "Which matching shard has its book."
+
+
+class AccountTerms(Record):
+    """What is fixed for an account."""
+
+    known: u8
+    "1 for every account that may trade."
+    prevention: u8
+    "Prevention of its orders that do not say: never DEFAULT."
+    group: u32
+    "Orders of accounts with one group number do not trade with each other, if one prevents it."
+
+
+class ScheduleEntry(Record):
+    """One phase that an instrument enters at a time of day."""
+
+    second: i64
+    "Second of the day, UTC."
+    instrument: i64
+    phase: i64
+    weekdays: i64
+    "Bit 0 for Monday up to bit 6 for Sunday."
 
 
 class ReferenceData(Record, align=LINE_PAIR_BYTES):
     """The whole segment."""
 
     instrument_count: i64
+    "Instruments of the configuration; others are listed later."
     asset_count: i64
+    shard_count: i64
+    tick_ns: i64
+    "How often ingest moves the venue's clock, 0: it does not, and there is no schedule."
+    schedule_count: i64
     instruments: Array[InstrumentTerms] = length(INSTRUMENTS_MAX)
-    account_known: Array[u8] = length(ACCOUNTS_MAX)
-    "1 for every account that may trade."
+    least: InstrumentTerms
+    "Smallest value of each term."
+    most: InstrumentTerms
+    "Largest value of each term; below the smallest where no command may set it."
+    accounts: Array[AccountTerms] = length(ACCOUNTS_MAX)
+    schedule: Array[ScheduleEntry] = length(SCHEDULE_MAX)
+    "By time of day, then instrument."
+
+
+def _numbers() -> Iterator[tuple[str, int]]:
+    for field in InstrumentTerms.fields.values():
+        first = field.offset // WORD_BYTES
+        if field.count:
+            yield from ((f"{field.name}[{at}]", first + at) for at in range(field.count))
+        else:
+            yield field.name, first
+
+
+TERM_NUMBERS: Final[Mapping[str, int]] = dict(_numbers())
+"""Number of each term by its name; `step_from[0]` and so on for the ranges of the tick table."""
+
+TERM_COUNT: Final = len(TERM_NUMBERS)
+
+MONEY_TERM_COUNT: Final = TERM_NUMBERS["price_min_ticks"]
+"""Terms before this number cannot change once the instrument has been listed."""
+
+_BPS: Final = (0, COLLAR_BPS_MAX)
+_PRICE: Final = (-PRICE_TICKS_MAX, PRICE_TICKS_MAX)
+_DURATION_NS: Final = (0, SECONDS_MAX * 1_000_000_000)
+_NOT_BY_COMMAND: Final = (0, -1)
+
+TERM_BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
+    "base_asset": (0, ASSETS_MAX - 1),
+    "quote_asset": (0, ASSETS_MAX - 1),
+    "base_units_per_lot": (1, BALANCE_MAX),
+    "notional_multiplier": (1, BALANCE_MAX),
+    "notional_divisor": (1, BALANCE_MAX),
+    "price_min_ticks": _PRICE,
+    "price_max_ticks": _PRICE,
+    "qty_min_lots": (1, QTY_LOTS_MAX),
+    "qty_max_lots": (1, QTY_LOTS_MAX),
+    "notional_min_units": (0, BALANCE_MAX),
+    "notional_max_units": (1, BALANCE_MAX),
+    "collar_bps": _BPS,
+    "static_band_bps": _BPS,
+    "dynamic_band_bps": _BPS,
+    "reference_ticks": _PRICE,
+    "volatility_halt_ns": _DURATION_NS,
+    "volatility_auction_ns": _DURATION_NS,
+    "step_count": (0, PRICE_STEPS_MAX),
+    "step_from": _PRICE,
+    "step_ticks": (0, PRICE_TICKS_MAX),
+    "phase": (min(Phase), max(Phase)),
+    "listed": _NOT_BY_COMMAND,
+    "was_listed": _NOT_BY_COMMAND,
+    "shard": _NOT_BY_COMMAND,
+}
+"""Smallest and largest value of each term: with these no product of the engine overflows unseen."""
+
+assert InstrumentTerms.end == TERM_COUNT * WORD_BYTES, "terms are words without gaps"
+assert set(TERM_BOUNDS) == set(InstrumentTerms.fields)
+
+
+@inlined
+def term(terms: InstrumentTerms, number: int) -> int:
+    """The value of a term by its number, 0..TERM_COUNT-1."""
+    assert 0 <= number < TERM_COUNT, "term: no such number"
+    return Word(terms.address + number * WORD_BYTES).value
+
+
+@inlined
+def set_term(terms: InstrumentTerms, number: int, value: int) -> None:
+    """Set a term by its number, 0..TERM_COUNT-1: what an INSTRUMENT command does."""
+    assert 0 <= number < TERM_COUNT, "set_term: no such number"
+    Word(terms.address + number * WORD_BYTES).value = value
+
+
+@inlined
+def step_at(terms: InstrumentTerms, price_ticks: int) -> int:
+    """The price step of the range that a price lies in, in ticks; 1 without a tick table."""
+    if terms.step_count == 0:
+        return 1
+    index = terms.step_count - 1
+    while index > 0 and terms.step_from[index] > price_ticks:
+        index -= 1
+    return terms.step_ticks[index]
+
+
+@inlined
+def step_down(terms: InstrumentTerms, price_ticks: int) -> int:
+    """The highest valid price that is not above `price_ticks`."""
+    return price_ticks - price_ticks % step_at(terms, price_ticks)
+
+
+@inlined
+def step_up(terms: InstrumentTerms, price_ticks: int) -> int:
+    """The lowest valid price that is not below `price_ticks`.
+
+    Never beyond the range: the next one begins at a multiple of both steps.
+    """
+    return price_ticks + -price_ticks % step_at(terms, price_ticks)
+
+
+def copy_terms(target: Any, reference: ReferenceData) -> None:
+    """Copy the terms of all instruments into a stage's own array of INSTRUMENTS_MAX terms."""
+    source = reference.instruments
+    size = len(source) * InstrumentTerms.size
+    assert len(target) == len(source), "copy_terms: another number of instruments"
+    read, write = memory.find(source.address, size), memory.find(target.address, size)
+    start, end = read.offset(source.address, size), write.offset(target.address, size)
+    write.view[end : end + size] = read.view[start : start + size]
 
 
 def write_reference(reference: ReferenceData, config: Config) -> None:
@@ -43,19 +233,63 @@ def write_reference(reference: ReferenceData, config: Config) -> None:
     assert len(config.instruments) <= INSTRUMENTS_MAX
     assert len(config.assets) <= ASSETS_MAX
     reference.asset_count = len(config.assets)
+    reference.shard_count = config.venue.shards
+    reference.tick_ns = config.venue.tick_ms * 1_000_000
+    for number in range(INSTRUMENTS_MAX):
+        _write_unlisted(reference.instruments[number])
+        reference.instruments[number].shard = number % config.venue.shards
     for instrument in config.instruments:
-        terms = reference.instruments[instrument.index]
-        terms.price_min_ticks = instrument.price_min_ticks
-        terms.price_max_ticks = instrument.price_max_ticks
-        terms.qty_max_lots = instrument.qty_max_lots
-        terms.notional_max_units = min(instrument.notional_max_units, BALANCE_MAX)
-        terms.notional_multiplier = instrument.notional_multiplier
-        terms.notional_divisor = instrument.notional_divisor
-        terms.base_asset = instrument.base_asset_index
-        terms.quote_asset = instrument.quote_asset_index
-        terms.base_units_per_lot = instrument.base_units_per_lot
-        terms.collar_bps = instrument.collar_bps
-        terms.reference_ticks = instrument.reference_ticks
+        _write_terms(reference.instruments[instrument.index], instrument)
     for account in config.accounts:
-        reference.account_known[account.number] = 1
+        terms = reference.accounts[account.number]
+        terms.known, terms.prevention, terms.group = 1, account.prevention, account.group
+    _write_schedule(reference, config)
+    _write_bounds(reference)
     reference.instrument_count = len(config.instruments)
+
+
+def _write_unlisted(terms: InstrumentTerms) -> None:
+    """What an instrument begins with that is listed later; commands set the rest before."""
+    terms.base_units_per_lot = terms.notional_multiplier = terms.notional_divisor = 1
+    terms.price_min_ticks, terms.price_max_ticks = 1, PRICE_MAX_TICKS_DEFAULT
+    terms.qty_min_lots, terms.qty_max_lots = 1, QTY_LOTS_MAX
+    terms.notional_max_units = BALANCE_MAX
+    terms.phase = Phase.CONTINUOUS
+
+
+def _write_terms(terms: InstrumentTerms, instrument: Instrument) -> None:
+    for name in (TERM_BOUNDS.keys() - {"shard"}) & set(Instrument.__slots__):
+        setattr(terms, name, getattr(instrument, name))
+    terms.base_asset = instrument.base_asset_index
+    terms.quote_asset = instrument.quote_asset_index
+    terms.step_count = len(instrument.price_steps)
+    for index, (first, step) in enumerate(instrument.price_steps):
+        terms.step_from[index], terms.step_ticks[index] = first, step
+    terms.listed = terms.was_listed = 1
+    if instrument.shard is not None:
+        terms.shard = instrument.shard
+
+
+def _write_schedule(reference: ReferenceData, config: Config) -> None:
+    entries = sorted(
+        (entry.second, instrument.index, entry.phase, entry.weekdays)
+        for instrument in config.instruments
+        for entry in instrument.schedule
+    )
+    assert len(entries) <= SCHEDULE_MAX
+    for index, (second, instrument_index, phase, weekdays) in enumerate(entries):
+        entry = reference.schedule[index]
+        entry.second, entry.instrument = second, instrument_index
+        entry.phase, entry.weekdays = phase, weekdays
+    reference.schedule_count = len(entries)
+
+
+def _write_bounds(reference: ReferenceData) -> None:
+    for name, (least, most) in TERM_BOUNDS.items():
+        if InstrumentTerms.fields[name].count:
+            for index in range(InstrumentTerms.fields[name].count):
+                getattr(reference.least, name)[index] = least
+                getattr(reference.most, name)[index] = most
+        else:
+            setattr(reference.least, name, least)
+            setattr(reference.most, name, most)

@@ -332,7 +332,7 @@ def decide(state: RiskState, reference: ReferenceData, decision: Decision) -> in
     account = decision.account
     if account >= ACCOUNTS_MAX:
         return RejectReason.UNKNOWN_ACCOUNT.value
-    if reference.account_known[account] == 0:
+    if reference.accounts[account].known == 0:
         return RejectReason.UNKNOWN_ACCOUNT.value
     if decision.kind == CommandKind.CANCEL:
         return RejectReason.NONE.value

@@ -139,6 +139,26 @@ def table() -> Rule:
     return Rule("a table", lambda value: isinstance(value, Mapping))
 
 
+def tables(most: int) -> Rule:
+    """An array of tables; whoever declares the key checks what is in them."""
+
+    def accepts(value: object) -> bool:
+        return isinstance(value, list | tuple) and len(value) <= most
+
+    return Rule(f"an array of at most {most} tables", accepts)
+
+
+def words(*names: str) -> Rule:
+    """An array of at least one of some words."""
+
+    def accepts(value: object) -> bool:
+        if not isinstance(value, list | tuple) or not value:
+            return False
+        return all(isinstance(word, str) and word in names for word in value)
+
+    return Rule("an array of " + ", ".join(f'"{name}"' for name in names), accepts)
+
+
 def describe(value: object) -> str:
     """A value as an error message shows it: what it is, and what kind of thing that is."""
     if isinstance(value, Mapping):
@@ -173,24 +193,28 @@ class Problems:
 
 
 def read(kind: type[T], written: object, path: str, problems: Problems) -> T | None:
-    """A `kind` made of the table `written`; None when something is wrong (see `problems`)."""
+    """A `kind` made of the table `written`; None when something is wrong (see `problems`).
+
+    The key of a field is its name, without the underscore at the end that a field needs whose key
+    is a word of Python.
+    """
     if not isinstance(written, Mapping):
         problems.note(path, "a table", written)
         return None
     before = len(problems.found)
-    declared = {declared.name: declared for declared in fields(kind)}  # type: ignore[arg-type]
+    declared = {key.name.rstrip("_"): key for key in fields(kind)}  # type: ignore[arg-type]
     rules = get_type_hints(kind, include_extras=True)
     for name in written:
         if name not in declared:
             problems.say(f"{path}.{name}", f"unknown key; {path} has {', '.join(declared)}")
     values: dict[str, Any] = {}
     for name, key in declared.items():
-        rule: Rule = rules[name].__metadata__[0]
+        rule: Rule = rules[key.name].__metadata__[0]
         if name not in written:
             if key.default is MISSING and key.default_factory is MISSING:
                 problems.say(f"{path}.{name}", f"expected {rule.expected}, found nothing")
         elif rule.accepts(written[name]):
-            values[name] = written[name]
+            values[key.name] = written[name]
         else:
             problems.note(f"{path}.{name}", rule.expected, written[name])
     return kind(**values) if len(problems.found) == before else None

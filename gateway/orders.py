@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from engine.config import Config
-from engine.instruments import INT64_MAX, Instrument, Scale
+from engine.instruments import Instrument
 from engine.limits import QTY_LOTS_MAX
 from engine.messages import (
     CommandFlag,
@@ -26,6 +26,7 @@ from engine.messages import (
     Side,
     TimeInForce,
 )
+from engine.scale import INT64_MAX, Scale
 from gateway.bridge import Bridge
 from gateway.documents import order_document
 from gateway.errors import (

@@ -205,7 +205,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("gateway.ws_backlog_max", True, "a whole number from 16 to 1048576, found true"),
     ("rings.order_slots", 5000, "a power of two from 1024"),
     ("rings.decision_slots", 512, "a power of two from 1024"),
-    ("rings.event_slots", 1024, "a power of two from 1040"),
+    ("rings.event_slots", 1024, "a power of two from 1088"),
     ("rings.sequenced_slots", 1 << 23, "to 4194304"),
     ("waiting.strategy", "sleep", '"park"'),
     ("waiting", 3, "expected a table, found 3"),

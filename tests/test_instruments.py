@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import Config
-from engine.instruments import Instrument, Scale
+from engine.instruments import Instrument
+from engine.scale import Scale
 
 
 def listed(tick: str = "0.50", lot: str = "0.02") -> Instrument:

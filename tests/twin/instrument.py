@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from engine.limits import BALANCE_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
+from engine.messages import Phase
 
 
 class Instrument(NamedTuple):
@@ -19,3 +20,12 @@ class Instrument(NamedTuple):
     base_asset_index: int = 1
     quote_asset_index: int = 0
     base_units_per_lot: int = 1
+    qty_min_lots: int = 1
+    notional_min_units: int = 0
+    price_steps: tuple[tuple[int, int], ...] = ()
+    "Ranges of the tick table: from which price, which step; ascending."
+    static_band_bps: int = 0
+    dynamic_band_bps: int = 0
+    volatility_halt_ns: int = 0
+    volatility_auction_ns: int = 0
+    phase: int = Phase.CONTINUOUS

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.limits import BALANCE_MAX, ORDERS_MAX
+from engine.messages import Phase
 from tests.twin.instrument import Instrument
 from tests.twin.venue import Venue
 
@@ -56,6 +57,17 @@ class Market:
                 "collar_bps": instrument.collar_bps,
                 "price_min": Decimal(instrument.price_min_ticks).scaleb(scale),
                 "price_max": Decimal(instrument.price_max_ticks).scaleb(scale),
+                "qty_min": str(instrument.qty_min_lots),
+                "notional_min": str(instrument.notional_min_units),
+                "price_steps": [
+                    {"from": Decimal(first).scaleb(scale), "step": Decimal(step).scaleb(scale)}
+                    for first, step in instrument.price_steps
+                ],
+                "static_band_bps": instrument.static_band_bps,
+                "dynamic_band_bps": instrument.dynamic_band_bps,
+                "volatility_halt_s": instrument.volatility_halt_ns // 1_000_000_000,
+                "volatility_auction_s": instrument.volatility_auction_ns // 1_000_000_000,
+                "phase": Phase(instrument.phase).name.lower(),
             }
             if instrument.reference_ticks:
                 table["reference_price"] = Decimal(instrument.reference_ticks).scaleb(scale)

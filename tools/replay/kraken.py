@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from engine.instruments import DECIMALS_MAX, INT64_MAX
 from engine.limits import QTY_LOTS_MAX
 from engine.marketdata import L2Book, level_changes
 from engine.messages import CommandFlag, CommandKind, EventKind, OrderType, Side, TimeInForce
+from engine.scale import DECIMALS_MAX, INT64_MAX
 from tools.replay.errors import FileFormatError
 from tools.replay.plan import (
     EVENT,
