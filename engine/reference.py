@@ -2,7 +2,7 @@
 
 Written once by the supervisor before the stages start, read-only afterwards. The terms here are
 those of the beginning: INSTRUMENT commands change them in sequence, so each stage copies what it
-needs into its own state (`copy_terms`) and applies these commands to its copy (`set_term`).
+needs into its own state (`copy_terms`) and applies them to its copy (`apply_instrument`).
 A term is named by its number, its place among the words of the record: `TERM_NUMBERS`.
 """
 
@@ -26,10 +26,10 @@ from engine.limits import (
     QTY_LOTS_MAX,
     SCHEDULE_MAX,
 )
-from engine.messages import Phase
+from engine.messages import Listing, Phase
 from engine.stage import Word
 from ipc import memory
-from ipc.jit import inlined
+from ipc.jit import inlined, kernel
 from ipc.record import LINE_PAIR_BYTES, Array, Record, i64, length, u8, u32
 
 WORD_BYTES: Final = 8
@@ -187,9 +187,21 @@ def term(terms: InstrumentTerms, number: int) -> int:
 
 @inlined
 def set_term(terms: InstrumentTerms, number: int, value: int) -> None:
-    """Set a term by its number, 0..TERM_COUNT-1: what an INSTRUMENT command does."""
+    """Set a term by its number, 0..TERM_COUNT-1."""
     assert 0 <= number < TERM_COUNT, "set_term: no such number"
     Word(terms.address + number * WORD_BYTES).value = value
+
+
+@kernel
+def apply_instrument(terms: InstrumentTerms, number: int, value: int) -> None:
+    """What an accepted INSTRUMENT command does: `order_id` is the number, `qty_lots` the value."""
+    if number == Listing.LIST:
+        terms.listed = terms.was_listed = 1
+        terms.phase = value
+    elif number == Listing.DELIST:
+        terms.listed = 0
+    else:
+        set_term(terms, number, value)
 
 
 @inlined
@@ -285,7 +297,9 @@ def _write_schedule(reference: ReferenceData, config: Config) -> None:
 
 
 def _write_bounds(reference: ReferenceData) -> None:
-    for name, (least, most) in TERM_BOUNDS.items():
+    assets = (0, reference.asset_count - 1)
+    bounds = {**TERM_BOUNDS, "base_asset": assets, "quote_asset": assets}
+    for name, (least, most) in bounds.items():
         if InstrumentTerms.fields[name].count:
             for index in range(InstrumentTerms.fields[name].count):
                 getattr(reference.least, name)[index] = least

@@ -7,7 +7,7 @@ import pytest
 from engine.config import Config
 from engine.instruments import Instrument
 from engine.limits import ACCOUNTS_MAX, INSTRUMENTS_MAX, PRICE_STEPS_MAX
-from engine.messages import Phase, Prevention
+from engine.messages import Listing, Phase, Prevention
 from engine.reference import (
     MONEY_TERM_COUNT,
     TERM_BOUNDS,
@@ -15,6 +15,7 @@ from engine.reference import (
     TERM_NUMBERS,
     InstrumentTerms,
     ReferenceData,
+    apply_instrument,
     copy_terms,
     set_term,
     step_at,
@@ -141,10 +142,22 @@ def test_a_term_that_a_command_may_set_has_bounds_that_the_configuration_keeps()
     reference = reference_of(built({"price_steps": STEPS}))
     for name, number in TERM_NUMBERS.items():
         least, most = TERM_BOUNDS[name.partition("[")[0]]
+        if name in ("base_asset", "quote_asset"):
+            most = 1  # the last one there is
         assert (term(reference.least, number), term(reference.most, number)) == (least, most)
         if least <= most:
             for terms in (reference.instruments[0], reference.instruments[7]):
                 assert least <= term(terms, number) <= most, name
+
+
+def test_commands_set_terms_list_and_delist() -> None:
+    terms = reference_of(built()).instruments[1]
+    apply_instrument(terms, TERM_NUMBERS["qty_max_lots"], 77)
+    assert (terms.qty_max_lots, terms.listed, terms.was_listed) == (77, 0, 0)
+    apply_instrument(terms, Listing.LIST, Phase.HALT)
+    assert (terms.phase, terms.listed, terms.was_listed) == (Phase.HALT, 1, 1)
+    apply_instrument(terms, Listing.DELIST, 0)
+    assert (terms.phase, terms.listed, terms.was_listed) == (Phase.HALT, 0, 1)
 
 
 def test_instruments_that_are_not_configured_are_not_listed() -> None:
