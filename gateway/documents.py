@@ -1,17 +1,15 @@
-"""The JSON forms of what clients get: orders, fills, trades, books, instruments, accounts.
+"""The JSON forms of what clients get: orders, fills, instruments; see also market_documents.
 
 Prices and quantities are decimal text, exact, always with the decimals of their instrument's
 tick and lot. Times are whole microseconds since 1970, which a JSON number holds exactly.
 """
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 from engine.config import Config
 from engine.instruments import Instrument
-from engine.marketdata import L2Book
 from engine.messages import OrderType, RejectReason, Side, TimeInForce
-from gateway.view import CANCELED, FILLED, OPEN, REJECTED, Fill, Order, Trade
+from gateway.view import CANCELED, FILLED, OPEN, REJECTED, Fill, Order
 
 Document = dict[str, Any]
 
@@ -91,34 +89,6 @@ def fill_document(fill: Fill, instrument: Instrument) -> Document:
         "price": instrument.ticks_to_price(fill.price_ticks),
         "quantity": instrument.lots_to_qty(fill.lots),
         "liquidity": "maker" if fill.maker else "taker",
-    }
-
-
-def trade_document(trade: Trade, instrument: Instrument) -> Document:
-    """One trade as everybody sees it."""
-    return {
-        "match_id": trade.match_id,
-        "price": instrument.ticks_to_price(trade.price_ticks),
-        "quantity": instrument.lots_to_qty(trade.lots),
-        "side": SIDES[trade.side],
-        "sequence": trade.sequence,
-        "time_us": trade.time_ns // NS_PER_US,
-    }
-
-
-def levels_document(levels: Iterable[tuple[int, int]], instrument: Instrument) -> list[Any]:
-    """Levels as [price, quantity] pairs."""
-    price, quantity = instrument.ticks_to_price, instrument.lots_to_qty
-    return [(price(ticks), quantity(lots)) for ticks, lots in levels]
-
-
-def book_document(book: L2Book, instrument: Instrument, depth: int) -> Document:
-    """Up to `depth` levels of each side, best first, as of `sequence`."""
-    return {
-        "symbol": instrument.symbol,
-        "sequence": book.sequence,
-        "bids": levels_document(book.best(Side.BUY, depth), instrument),
-        "asks": levels_document(book.best(Side.SELL, depth), instrument),
     }
 
 

@@ -1,9 +1,7 @@
 """Who gets which news over WebSocket: subscribers by channel, and what each event tells them.
 
-    orders  each event of one account's orders, with the order as it is then
-    trades  the trades of one instrument
-    book    the levels of one instrument that a command changed: a snapshot first, then deltas,
-            each naming the sequence that it follows (`prev_sequence`)
+The channel `orders` has each event of one account's orders, with the order as it is then; what
+the others have is written by `gateway.market_feed`.
 
 A message is rendered once for all its subscribers and put into their backlogs. A subscriber
 whose connection takes no more bytes and whose backlog is full is told `overflow`; nobody waits.
@@ -17,32 +15,23 @@ from typing import Any, Final
 import orjson
 
 from engine.config import Config
-from engine.messages import EventFlag, EventKind, Side
+from engine.marketdata import MarketChange
+from engine.messages import EventKind
+from gateway.channels import ORDERS, Topic
 from gateway.documents import (
     REASONS,
     Document,
-    book_document,
     client_id_text,
     fill_document,
-    levels_document,
     order_document,
-    trade_document,
 )
-from gateway.view import BookChange, Fill, VenueView
-
-ORDERS: Final = "orders"
-TRADES: Final = "trades"
-BOOK: Final = "book"
-
-TRADES_PER_MESSAGE_MAX: Final = 256
-"""Trades of a long sweep that go out together."""
+from gateway.market_feed import MarketFeed
+from gateway.marketdata import MarketData
+from gateway.view import Fill, VenueView
 
 EVENT_NAMES: Final = {int(kind): kind.name.lower() for kind in EventKind} | {
     int(EventKind.TRADE): "fill"
 }
-
-Topic = tuple[str, int]
-"""A channel and its account or instrument number."""
 
 
 class Subscriber:
@@ -73,24 +62,29 @@ class Subscriber:
 class Feed:
     """All subscriptions, and the messages that events become."""
 
-    def __init__(self, config: Config, view: VenueView) -> None:
-        """`view` gets every event before `publish` does."""
+    def __init__(self, config: Config, view: VenueView, market_data: MarketData) -> None:
+        """`view` and `market_data` get every event before it is published here."""
         self._view = view
         self._instruments = config.instruments
+        self._market = MarketFeed(config, market_data)
         self._topics: dict[Topic, set[Subscriber]] = {}
-        self._trades: list[Document] = []
-        "Trades of the running command, when somebody follows its instrument."
+        self._channels: dict[int, set[str]] = {}
+        "Channels of each instrument that somebody follows."
 
     # --- subscriptions -------------------------------------------------------------------------
 
     def subscribe(self, subscriber: Subscriber, topic: Topic) -> None:
-        """Begin; the book's channel begins with its snapshot."""
+        """Begin; a channel of an instrument begins with what is now."""
         if topic in subscriber.topics:
             return
         subscriber.topics.add(topic)
         self._topics.setdefault(topic, set()).add(subscriber)
-        if topic[0] == BOOK:
-            subscriber.push(self._snapshot(topic[1]))
+        if topic[0] == ORDERS:
+            return
+        self._channels.setdefault(topic[1], set()).add(topic[0])
+        greeting = self._market.greeting(topic)
+        if greeting is not None:
+            subscriber.push(orjson.dumps(greeting))
 
     def unsubscribe(self, subscriber: Subscriber, topic: Topic) -> None:
         """Stop; nothing happens when there is no such subscription."""
@@ -99,22 +93,18 @@ class Feed:
         members.discard(subscriber)
         if not members:
             self._topics.pop(topic, None)
+            if topic[0] != ORDERS:
+                self._channels.get(topic[1], set()).discard(topic[0])
 
     def remove(self, subscriber: Subscriber) -> None:
         """The connection is gone."""
         for topic in list(subscriber.topics):
             self.unsubscribe(subscriber, topic)
 
-    def _snapshot(self, number: int) -> bytes:
-        book, instrument = self._view.books[number], self._instruments[number]
-        depth = max(book.level_count(Side.BUY), book.level_count(Side.SELL))
-        document = book_document(book, instrument, depth)
-        return orjson.dumps({"channel": BOOK, "type": "snapshot"} | document)
-
     # --- events --------------------------------------------------------------------------------
 
-    def publish(self, event: Any, change: BookChange | None) -> None:
-        """Tell whoever follows; `change` is what the view returned for this event."""
+    def publish(self, event: Any) -> None:
+        """Tell an event to those whose orders it is of."""
         topics = self._topics
         if not topics:
             return
@@ -125,17 +115,14 @@ class Feed:
             theirs = topics.get((ORDERS, event.maker_account))
             if theirs is not None:
                 self._publish_order(theirs, event, event.maker_account, event.maker_order_id)
-            if (TRADES, event.instrument) in topics:
-                trade = self._view.trades[event.instrument][-1]
-                self._trades.append(trade_document(trade, self._instruments[event.instrument]))
-        if self._trades and (
-            event.flags & EventFlag.LAST or len(self._trades) == TRADES_PER_MESSAGE_MAX
-        ):
-            self._publish_trades(event.instrument)
-        if change is not None:
-            followers = topics.get((BOOK, change.instrument))
-            if followers is not None:
-                self._publish_change(followers, change)
+
+    def publish_market(self, change: MarketChange) -> None:
+        """Tell everybody who follows an instrument what a command changed there."""
+        channels = self._channels.get(change.instrument)
+        if not channels:
+            return
+        for channel, message in self._market.messages(change, channels):
+            self._send(self._topics.get((channel, change.instrument), set()), message)
 
     def _publish_order(
         self, subscribers: set[Subscriber], event: Any, account: int, order_id: int
@@ -164,31 +151,6 @@ class Feed:
                 fill = Fill(event.match_id, event.price_ticks, event.qty_lots, maker)
                 message["fill"] = fill_document(fill, instruments[order.instrument])
         self._send(subscribers, message)
-
-    def _publish_trades(self, number: int) -> None:
-        trades, self._trades = self._trades, []
-        subscribers = self._topics.get((TRADES, number))
-        if subscribers is not None:
-            symbol = self._instruments[number].symbol
-            self._send(subscribers, {"channel": TRADES, "symbol": symbol, "trades": trades})
-
-    def _publish_change(self, subscribers: set[Subscriber], change: BookChange) -> None:
-        instrument = self._instruments[change.instrument]
-        sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        for side, price_ticks, lots in change.levels:
-            sides[side][price_ticks] = lots
-        self._send(
-            subscribers,
-            {
-                "channel": BOOK,
-                "type": "delta",
-                "symbol": instrument.symbol,
-                "sequence": change.sequence,
-                "prev_sequence": change.previous_sequence,
-                "bids": levels_document(sides[Side.BUY].items(), instrument),
-                "asks": levels_document(sides[Side.SELL].items(), instrument),
-            },
-        )
 
     def _send(self, subscribers: set[Subscriber], message: Document) -> None:
         raw = orjson.dumps(message)

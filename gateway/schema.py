@@ -13,6 +13,7 @@ import orjson
 from msgspec import Meta, Struct
 
 from engine.limits import ACCOUNTS_MAX, CLIENT_ORDER_ID_CHARS_MAX
+from gateway.channels import CHANNELS, Channel
 from gateway.errors import (
     BadClientOrderId,
     BadEncoding,
@@ -85,7 +86,7 @@ class AmendOperation(_Named, tag_field="op", tag="amend", kw_only=True):
 
 
 class _Subscription(Struct, forbid_unknown_fields=True, kw_only=True):
-    channel: Literal["orders", "trades", "book"]
+    channel: Channel
     account: AccountNumber | None = None
     symbol: str | None = None
     id: RequestId = None
@@ -127,7 +128,7 @@ _EXPECTED: Final = {
     "post_only": "true or false",
     "client_order_id": f"text of 1 to {CLIENT_ORDER_ID_CHARS_MAX} characters",
     "order_id": "a whole number from 1 on",
-    "channel": '"orders", "trades" or "book"',
+    "channel": ", ".join(f'"{name}"' for name in CHANNELS[:-1]) + f' or "{CHANNELS[-1]}"',
     "op": '"order", "cancel", "amend", "subscribe", "unsubscribe" or "ping"',
     "id": "text of at most 64 characters, or a whole number",
 }

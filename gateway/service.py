@@ -1,7 +1,7 @@
-"""The gateway without its network: view, feed, order entry and bridge, wired together.
+"""The gateway without its network: view, market data, feed, order entry and bridge, wired up.
 
-Each event goes to the view first, then to the feed, and the last event of one of our own
-commands to order entry: a client that has its answer can ask for anything it implies.
+Each event goes to view and market data first, then to the feed, and the last event of one of our
+own commands to order entry: a client that has its answer can ask for anything it implies.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from engine.messages import EventFlag
 from engine.venue import VenueMemory
 from gateway.bridge import Bridge
 from gateway.feed import Feed
+from gateway.marketdata import MarketData
 from gateway.metrics import Counts, render
 from gateway.orders import OrderEntry
 from gateway.view import VenueView
@@ -27,7 +28,8 @@ class Service:
         self.venue = venue
         self.config = venue.config
         self.view = VenueView(venue.config)
-        self.feed = Feed(venue.config, self.view)
+        self.market_data = MarketData(venue.config)
+        self.feed = Feed(venue.config, self.view, self.market_data)
         self.bridge = Bridge(venue, self._apply)
         self.entry = OrderEntry(venue.config, self.view, self.bridge)
         self.counts = Counts()
@@ -52,7 +54,9 @@ class Service:
         return render(self.venue, self.counts, state)
 
     def _apply(self, event: Any) -> None:
-        change = self.view.apply(event)
-        self.feed.publish(event, change)
+        self.view.apply(event)
+        self.feed.publish(event)
+        for change in self.market_data.take(event):
+            self.feed.publish_market(change)
         if event.source == self._source and event.flags & LAST:
             self.entry.settle(event)

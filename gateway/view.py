@@ -1,8 +1,7 @@
 """What the gateway knows of the venue, derived from the event ring alone.
 
-`VenueView.apply` takes every event in order and keeps the orders, the books by price and the
-last trades. Books change only when a command is complete, so that everybody sees them between
-two commands, also while a long sweep is still arriving. Nothing here is rendered or sent.
+`VenueView.apply` takes every event in order and keeps the orders. Nothing here is rendered or
+sent. What is public of the instruments is kept by `gateway.marketdata`.
 """
 
 from collections import deque
@@ -10,7 +9,6 @@ from typing import Any, Final, NamedTuple
 
 from engine.config import Config
 from engine.instruments import Instrument
-from engine.marketdata import L2Book, Level, level_of
 from engine.messages import EventFlag, EventKind, RejectReason
 
 FINISHED_ORDERS_MAX: Final = 1 << 15
@@ -18,9 +16,6 @@ FINISHED_ORDERS_MAX: Final = 1 << 15
 
 FILLS_PER_ORDER_MAX: Final = 256
 """Fills that an order shows, newest last; all of them went out on the `orders` channel."""
-
-TRADES_KEPT_MAX: Final = 1000
-"""Last trades of an instrument."""
 
 OPEN: Final = 0
 FILLED: Final = 1
@@ -35,29 +30,6 @@ class Fill(NamedTuple):
     price_ticks: int
     lots: int
     maker: bool
-
-
-class Trade(NamedTuple):
-    """One trade of an instrument."""
-
-    match_id: int
-    price_ticks: int
-    lots: int
-    side: int
-    "Of the aggressor."
-    sequence: int
-    time_ns: int
-
-
-class BookChange(NamedTuple):
-    """What one command did to one book."""
-
-    instrument: int
-    levels: list[Level]
-    "In order; the last one of a price counts."
-    previous_sequence: int
-    "Sequence of the book before."
-    sequence: int
 
 
 class Order:
@@ -128,23 +100,17 @@ class Order:
 
 
 class VenueView:
-    """Orders, books and trades of the whole venue."""
+    """Orders of the whole venue."""
 
     def __init__(self, config: Config) -> None:
         """Before the first event."""
         self.instruments: tuple[Instrument, ...] = config.instruments
-        self.books = [L2Book() for _ in config.instruments]
-        self.trades: list[deque[Trade]] = [
-            deque(maxlen=TRADES_KEPT_MAX) for _ in config.instruments
-        ]
         self.sequence = 0
         "The last event that was applied."
         self._orders: dict[int, Order] = {}
         self._by_client_id: dict[tuple[int, bytes], Order] = {}
         self._open: dict[int, dict[int, Order]] = {}
         self._finished: deque[Order] = deque()
-        self._levels: list[Level] = []
-        "Level changes of the command whose events are arriving."
         self._handlers = {
             int(EventKind.ACCEPTED): self._accepted,
             int(EventKind.REJECTED): self._rejected,
@@ -177,26 +143,11 @@ class VenueView:
 
     # --- events --------------------------------------------------------------------------------
 
-    def apply(self, event: Any) -> BookChange | None:
-        """Take over one decoded event; returns what its command did to a book, at its end."""
+    def apply(self, event: Any) -> None:
+        """Take over one decoded event."""
         assert event.sequence == self.sequence + 1, f"event {event.sequence} after {self.sequence}"
         self.sequence = event.sequence
         self._handlers[event.kind](event)
-        level = level_of(event)
-        if level is not None:
-            self._levels.append(level)
-        if event.flags & EventFlag.LAST and self._levels:
-            return self._change_book(event)
-        return None
-
-    def _change_book(self, event: Any) -> BookChange:
-        book, levels = self.books[event.instrument], self._levels
-        for level in levels:
-            book.apply(*level)
-        change = BookChange(event.instrument, levels, book.sequence, event.sequence)
-        book.sequence = event.sequence
-        self._levels = []
-        return change
 
     def _accepted(self, event: Any) -> None:
         order = Order(event)
@@ -224,16 +175,6 @@ class VenueView:
             order.touch(event)
             if leaves == 0:
                 self._end(order, FILLED)
-        self.trades[event.instrument].append(
-            Trade(
-                event.match_id,
-                event.price_ticks,
-                event.qty_lots,
-                event.side,
-                event.sequence,
-                event.time_ns,
-            )
-        )
 
     def _rested(self, event: Any) -> None:
         order = self._orders[event.order_id]

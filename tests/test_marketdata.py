@@ -75,7 +75,8 @@ def test_an_event_is_taken_once_and_in_order() -> None:
 
 
 def raw(events: list[Event]) -> np.ndarray:
-    data = b"".join(EVENT_CODECS[EventKind(e.kind)].encode(**e._asdict()) for e in events)
+    plain = (EVENT_CODECS[EventKind(each.kind)].encode(**each._asdict()) for each in events)
+    data = b"".join(each.ljust(MESSAGE_BYTES, b"\0") for each in plain)
     return np.frombuffer(data, np.uint8).reshape(-1, MESSAGE_BYTES)
 
 

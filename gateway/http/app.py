@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from gateway.http.guard import Guard
+from gateway.http.market import MarketRoutes
 from gateway.http.routes import Routes
 from gateway.http.websocket import WebSockets
 from gateway.service import Service
@@ -14,6 +15,7 @@ def build_app(service: Service) -> web.Application:
     guard = Guard(service.counts.requests)
     sockets = WebSockets(service)
     app.router.add_route("GET", "/api/v1/ws", guard.around(sockets.connect))
+    MarketRoutes(service).add_to(app.router, guard)
     Routes(service).add_to(app.router, guard)
 
     async def shut_down(app: web.Application) -> None:

@@ -11,10 +11,8 @@ from aiohttp import web
 from engine.instruments import Instrument
 from gateway.documents import (
     Document,
-    book_document,
     instrument_document,
     order_document,
-    trade_document,
 )
 from gateway.errors import (
     BadParameter,
@@ -29,6 +27,7 @@ from gateway.errors import (
 )
 from gateway.health import examine
 from gateway.http.guard import JSON, Guard, rendered, replied
+from gateway.http.market import MARKET_ENDPOINTS
 from gateway.http.parameters import (
     account_number,
     check_query,
@@ -39,17 +38,11 @@ from gateway.metrics import CONTENT_TYPE
 from gateway.orders import Answer, Reply, Target
 from gateway.schema import AMENDMENT, NEW_ORDER, ORDER_ID_MAX, client_order_id_bytes, found
 from gateway.service import Service
-from gateway.view import TRADES_KEPT_MAX, Order
-
-DEPTH_DEFAULT: Final = 100
-DEPTH_MAX: Final = 1000
-"""Levels of one side in one response; the WebSocket's snapshots have all."""
+from gateway.view import Order
 
 ORDERS_DEFAULT: Final = 500
 ORDERS_MAX: Final = 1000
 """Open orders in one response: some ten milliseconds during which nobody else is served."""
-
-TRADES_DEFAULT: Final = 100
 
 BODY_SECONDS_MAX: Final = 10
 """How long a body may take to arrive; a client that never ends it must not stay for ever."""
@@ -65,9 +58,8 @@ ENDPOINTS: Final = {
     "DELETE /api/v1/orders/by-client-id/{account}/{client_order_id}": "cancel an order",
     "GET /api/v1/instruments": "what is traded",
     "GET /api/v1/accounts": "who trades",
-    "GET /api/v1/book/{symbol}?depth=": "the book by price",
-    "GET /api/v1/trades/{symbol}?limit=": "the last trades, newest first",
-    "GET /api/v1/ws": "WebSocket: order entry, orders, trades, books",
+    **MARKET_ENDPOINTS,
+    "GET /api/v1/ws": "WebSocket: order entry, orders, market data",
     "GET /health": "the process is up",
     "GET /ready": "the venue serves",
     "GET /metrics": "counters for Prometheus",
@@ -107,8 +99,6 @@ class Routes:
             ("DELETE", named, self.cancel_order),
             ("GET", "/api/v1/instruments", self.list_instruments),
             ("GET", "/api/v1/accounts", self.list_accounts),
-            ("GET", "/api/v1/book/{symbol:.+}", self.show_book),
-            ("GET", "/api/v1/trades/{symbol:.+}", self.list_trades),
             ("GET", "/health", self.health),
             ("GET", "/ready", self.ready),
             ("GET", "/metrics", self.metrics),
@@ -219,7 +209,7 @@ class Routes:
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"expected at most {self._body_max} bytes")
 
-    # --- market data ---------------------------------------------------------------------------
+    # --- what there is -------------------------------------------------------------------------
 
     async def list_instruments(self, request: web.Request) -> web.Response:
         """GET /instruments."""
@@ -231,26 +221,6 @@ class Routes:
             {"account": account.number, "name": account.name} for account in self._config.accounts
         ]
         return rendered({"accounts": accounts})
-
-    async def show_book(self, request: web.Request) -> web.Response:
-        """GET /book/{symbol}, as it is between two commands."""
-        check_query(request, "depth")
-        instrument = self._instrument(request.match_info["symbol"])
-        depth = optional_number(request, "depth", DEPTH_DEFAULT, 1, DEPTH_MAX)
-        return rendered(book_document(self._view.books[instrument.index], instrument, depth))
-
-    async def list_trades(self, request: web.Request) -> web.Response:
-        """GET /trades/{symbol}, newest first."""
-        check_query(request, "limit")
-        instrument = self._instrument(request.match_info["symbol"])
-        limit = optional_number(request, "limit", TRADES_DEFAULT, 1, TRADES_KEPT_MAX)
-        newest = itertools.islice(reversed(self._view.trades[instrument.index]), limit)
-        return rendered(
-            {
-                "symbol": instrument.symbol,
-                "trades": [trade_document(trade, instrument) for trade in newest],
-            }
-        )
 
     def _instrument(self, symbol: str) -> Instrument:
         try:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from gateway.channels import ORDERS, Topic
 from gateway.errors import (
     Contradiction,
     GatewayError,
@@ -23,7 +24,7 @@ from gateway.errors import (
     UpgradeRequired,
     WrongShape,
 )
-from gateway.feed import ORDERS, Subscriber, Topic
+from gateway.feed import Subscriber
 from gateway.orders import Answer, Reply, Target
 from gateway.schema import (
     OPERATION,

@@ -19,7 +19,7 @@ from engine.messages import (
     decode_events,
 )
 from engine.topology import DRIVER, GATEWAY
-from gateway.documents import levels_document
+from gateway.market_documents import levels_document
 from ipc.record import numpy_dtype
 from tests.gateway.running import eventually, running
 

@@ -1,8 +1,8 @@
-"""Market data: the book by price, kept from events alone.
+"""The book by price (L2), kept from events alone.
 
-Whoever follows the event ring (gateways, replay checks) owns one `L2Book` for each instrument
-and feeds it every event in order; matching knows nothing of it. The rule is one: an event with
-LEVEL_BID or LEVEL_ASK sets the level at its level price to `level_lots`, and 0 removes it.
+The rule is one: an event with LEVEL_BID or LEVEL_ASK sets the level at its level price to
+`level_lots`, and 0 removes it. It holds for every kind of event: a TRADE and a PREVENTED have
+the maker's level, a BOOKED repeats what is, a TRADE of an uncross has none and a LEVEL follows.
 """
 
 from bisect import bisect_left, insort
@@ -27,7 +27,7 @@ class Level(NamedTuple):
     side: int
     price_ticks: int
     lots: int
-    "Total open quantity; 0 when the level is gone."
+    "Total shown quantity; 0 when the level is gone."
 
 
 def level_of(event: Any) -> Level | None:

@@ -1,0 +1,43 @@
+"""Market data as the gateway keeps it: the public state of each instrument, and its last trades.
+
+`MarketData.take` gets every event in order. Everything here changes command by command, so that
+whoever asks sees the books between two commands, also while a long sweep is still arriving.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+from engine.config import Config
+from engine.marketdata import Follower, Market, MarketChange, Trade
+
+TRADES_KEPT_MAX: Final = 1000
+"""Last trades of an instrument."""
+
+
+class MarketData:
+    """The markets of the venue."""
+
+    def __init__(self, config: Config) -> None:
+        """Before the first event."""
+        self._follower = Follower({each.index: each.phase for each in config.instruments})
+        self._trades: dict[int, deque[Trade]] = {
+            number: deque(maxlen=TRADES_KEPT_MAX) for number in self._follower.markets
+        }
+
+    def market(self, instrument: int) -> Market:
+        """The public state of an instrument."""
+        return self._follower.markets[instrument]
+
+    def trades(self, instrument: int) -> deque[Trade]:
+        """The last trades of an instrument, newest last."""
+        return self._trades[instrument]
+
+    def take(self, event: Any) -> Sequence[MarketChange]:
+        """Take the next event; returns what its command changed, after the last one of it."""
+        changes = self._follower.take(event)
+        for change in changes:
+            if change.trades:
+                kept = self._trades.setdefault(change.instrument, deque(maxlen=TRADES_KEPT_MAX))
+                kept.extend(change.trades)
+        return changes
