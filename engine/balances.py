@@ -38,10 +38,10 @@ def worth_overflows(terms: InstrumentTerms, price_ticks: int, qty_lots: int) -> 
     if multiply_overflows(price_ticks, qty_lots):
         return True
     product = price_ticks * qty_lots
-    # Rounding up adds less than the divisor before it divides.
-    if product > INT64_MAX - terms.notional_divisor:
+    if multiply_overflows(product, terms.notional_multiplier):
         return True
-    return multiply_overflows(product, terms.notional_multiplier) != 0
+    # Rounding up adds less than the divisor before it divides.
+    return product * terms.notional_multiplier > INT64_MAX - terms.notional_divisor
 
 
 @inlined

@@ -39,7 +39,6 @@ TURN_NS: Final = 20_000_000
 """How long the compiled part may keep Python, and with it progress displays, waiting."""
 
 
-
 class Drive(Record):
     """What the compiled part needs; process-local."""
 

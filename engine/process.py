@@ -9,10 +9,11 @@ import signal
 from typing import Final
 
 from engine.ingest import IngestPorts, IngestState, step_ingest
+from engine.ledger import RiskState
 from engine.limits import BATCH_MAX
 from engine.matching import MatchingPorts, MatchingState, step_matching
 from engine.membership import settle_in
-from engine.risk import RiskPorts, RiskState, step_risk
+from engine.risk import RiskPorts, step_risk
 from engine.stage import Telemetry
 from engine.topology import INGEST, MATCHING, RISK, ProcessPlan, order_ring
 from engine.venue import VenueMemory

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from engine.balances import balance_of
 from engine.config import Config
 from engine.ingest import IngestState, create_ingest
+from engine.ledger import RiskState, create_risk
 from engine.limits import ORDERS_MAX
 from engine.matching import MatchingState, create_matching
 from engine.messages import MESSAGE_BYTES
 from engine.reference import ReferenceData, write_reference
-from engine.risk import RiskState, create_risk
 from engine.topology import STAGES, RingPlan, Topology
 from ipc import memory, segment
 from ipc.clock import calibrate

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from engine.limits import BALANCE_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
 from engine.messages import Phase
+from engine.reference import TERM_NUMBERS
 
 
 class Instrument(NamedTuple):
@@ -29,3 +30,27 @@ class Instrument(NamedTuple):
     volatility_halt_ns: int = 0
     volatility_auction_ns: int = 0
     phase: int = Phase.CONTINUOUS
+
+    def step_at(self, price_ticks: int) -> int:
+        """The step of the range that a price lies in; the first range has no lower end."""
+        steps = [step for first, step in self.price_steps if first <= price_ticks]
+        if steps:
+            return steps[-1]
+        return self.price_steps[0][1] if self.price_steps else 1
+
+    def step_down(self, price_ticks: int) -> int:
+        """The highest valid price that is not above this one."""
+        step = self.step_at(price_ticks)
+        return price_ticks // step * step
+
+    def step_up(self, price_ticks: int) -> int:
+        """The lowest valid price that is not below this one."""
+        step = self.step_at(price_ticks)
+        return -(-price_ticks // step) * step
+
+
+def with_term(instrument: Instrument, number: int, value: int) -> Instrument:
+    """What an INSTRUMENT command makes of an instrument that has no tick table to change."""
+    (name,) = [name for name, each in TERM_NUMBERS.items() if each == number]
+    renamed = {"base_asset": "base_asset_index", "quote_asset": "quote_asset_index"}
+    return instrument._replace(**{renamed.get(name, name): value})

@@ -5,12 +5,12 @@ to its integers by its own way.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from engine.limits import BALANCE_MAX, ORDERS_MAX
-from engine.messages import Phase
+from engine.messages import Phase, Prevention
 from tests.twin.instrument import Instrument
 from tests.twin.venue import Venue
 
@@ -29,6 +29,10 @@ class Market:
     orders_max: int = ORDERS_MAX - 1
     lots_max: int = 50
     "The largest quantity that its traders use."
+    groups: Mapping[int, int] = field(default_factory=dict)
+    "Group of each account that is not one of its own."
+    preventions: Mapping[int, int] = field(default_factory=dict)
+    "Prevention of each account that has one."
 
     @property
     def accounts(self) -> list[int]:
@@ -37,7 +41,13 @@ class Market:
 
     def venue(self) -> Venue:
         """An empty naive venue for this market."""
-        return Venue(self.instruments, self.balances, self.orders_max)
+        return Venue(
+            self.instruments,
+            self.balances,
+            self.orders_max,
+            groups=self.groups,
+            preventions=self.preventions,
+        )
 
     def tables(self) -> dict[str, Any]:
         """The tables of the engine's configuration."""
@@ -72,10 +82,14 @@ class Market:
             if instrument.reference_ticks:
                 table["reference_price"] = Decimal(instrument.reference_ticks).scaleb(scale)
             instruments.append(table)
-        accounts = [
-            {"number": number, "name": f"account {number}", "balances": self._owned(owned)}
-            for number, owned in self.balances.items()
-        ]
+        accounts = []
+        for number, owned in self.balances.items():
+            table = {"number": number, "name": f"account {number}", "balances": self._owned(owned)}
+            if number in self.groups:
+                table["group"] = self.groups[number]
+            if number in self.preventions:
+                table["self_trade"] = Prevention(self.preventions[number]).name.lower()
+            accounts.append(table)
         return {"assets": assets, "instruments": instruments, "accounts": accounts}
 
     def _owned(self, owned: Mapping[int, int]) -> dict[str, Decimal]:

@@ -26,6 +26,19 @@ class Command(NamedTuple):
     price_ticks: int = 0
     qty_lots: int = 0
     client_order_id: bytes = b""
+    trigger_ticks: int = 0
+    offset_ticks: int = 0
+    display_lots: int = 0
+    minimum_lots: int = 0
+    at_ns: int = 0
+    trigger: int = 0
+    peg: int = 0
+    self_trade: int = 0
+    instructions: int = 0
+    list_kind: int = 0
+    list_index: int = 0
+    phase: int = 0
+    trail_limit: int = 0
 
 
 class Sequenced(NamedTuple):
@@ -47,6 +60,19 @@ class Sequenced(NamedTuple):
     client_order_id: bytes
     source_sequence: int
     time_ns: int
+    trigger_ticks: int
+    offset_ticks: int
+    display_lots: int
+    minimum_lots: int
+    at_ns: int
+    trigger: int
+    peg: int
+    self_trade: int
+    instructions: int
+    list_kind: int
+    list_index: int
+    phase: int
+    trail_limit: int
 
 
 class Decision(NamedTuple):
@@ -69,6 +95,21 @@ class Decision(NamedTuple):
     source_sequence: int = 0
     time_ns: int = 0
     ev_wm: int = 0
+    group: int = 0
+    prevention: int = 0
+    trigger_ticks: int = 0
+    offset_ticks: int = 0
+    display_lots: int = 0
+    minimum_lots: int = 0
+    at_ns: int = 0
+    trigger: int = 0
+    peg: int = 0
+    self_trade: int = 0
+    instructions: int = 0
+    list_kind: int = 0
+    list_index: int = 0
+    phase: int = 0
+    trail_limit: int = 0
 
 
 class OrderEvent(NamedTuple):

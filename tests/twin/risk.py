@@ -2,19 +2,38 @@
 
 Reads sequenced commands and the events of matching, in any interleaving; writes one decision per
 command. All money is in whole units of an asset; a buyer reserves quote units rounded up, trades
-settle rounded down, so that a reservation always covers its trades.
+settle rounded down, so that a reservation always covers its trades. What a reservation is for is
+the worst price of an order, wherever the order is and at whatever price it rests.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.limits import ORDERS_MAX
-from engine.messages import CommandFlag, CommandKind, EventKind, OrderType, RejectReason, Side
-from tests.twin.instrument import Instrument
+from engine.messages import (
+    CommandFlag,
+    CommandKind,
+    EventKind,
+    Listing,
+    OrderType,
+    Prevention,
+    RejectReason,
+    Side,
+    Trigger,
+)
+from tests.twin.instrument import Instrument, with_term
 from tests.twin.messages import Decision, Event, Sequenced, TradeEvent
 
 INT64_MAX = (1 << 63) - 1
 BPS = 10_000
+
+OF_THE_VENUE = (
+    CommandKind.PHASE,
+    CommandKind.TICK,
+    CommandKind.INSTRUMENT,
+    CommandKind.SNAPSHOT,
+)
+"""Commands that are not an account's."""
 
 
 @dataclass
@@ -52,15 +71,23 @@ class Risk:
         instruments: Sequence[Instrument],
         balances: Mapping[int, Mapping[int, int]],
         orders_max: int = ORDERS_MAX - 1,
+        groups: Mapping[int, int] | None = None,
+        preventions: Mapping[int, int] | None = None,
     ) -> None:
-        """Configured accounts: `balances[account][asset]` in units; an account may be empty."""
-        self.instruments = instruments
+        """Configured accounts: `balances[account][asset]` in units; an account may be empty.
+
+        Without an entry in `groups` an account is a group of its own, by its number; without one
+        in `preventions` it trades with its group.
+        """
+        self.instruments = list(instruments)
+        self.groups = dict(groups or {})
+        self.preventions = dict(preventions or {})
         self.balances = {
             account: {asset: Balance(units) for asset, units in assets.items()}
             for account, assets in balances.items()
         }
         self.holds: dict[int, Hold] = {}
-        self.references = [instrument.reference_ticks for instrument in instruments]
+        self.last_prices: dict[int, int] = {}
         self.applied = 0
         self._orders_max = orders_max
 
@@ -69,17 +96,40 @@ class Risk:
     def decide(self, command: Sequenced) -> Decision:
         """Pass, price or refuse one command."""
         reason = command.reason
-        if not reason and command.account not in self.balances:
-            reason = RejectReason.UNKNOWN_ACCOUNT
-        elif not reason and command.kind == CommandKind.NEW:
-            reason, command = self._decide_new(command)
-        elif not reason and command.kind == CommandKind.AMEND:
-            reason = self._decide_amend(command)
-        return Decision(**(command._asdict() | {"reason": reason, "ev_wm": self.applied}))
+        added = {"ev_wm": self.applied, "group": 0, "prevention": 0}
+        if not reason and command.kind == CommandKind.INSTRUMENT:
+            self._change_terms(command)
+        elif not reason and command.kind not in OF_THE_VENUE:
+            if command.account not in self.balances:
+                reason = RejectReason.UNKNOWN_ACCOUNT
+            elif command.kind == CommandKind.NEW:
+                added |= self._prevention(command)
+                reason, command = self._decide_new(command)
+            elif command.kind == CommandKind.AMEND:
+                added |= self._prevention(command)
+                reason = self._decide_amend(command)
+        return Decision(**(command._asdict() | added | {"reason": reason}))
+
+    def _change_terms(self, command: Sequenced) -> None:
+        """Commands from here on are checked by other numbers."""
+        index = command.instrument
+        if command.order_id == Listing.LIST:
+            self.last_prices.pop(index, None)
+        elif command.order_id >= 0:
+            changed = with_term(self.instruments[index], command.order_id, command.qty_lots)
+            self.instruments[index] = changed
+
+    def _prevention(self, command: Sequenced) -> dict[str, int]:
+        """Whom an order must not trade with, and what happens instead."""
+        account = command.account
+        wanted = self.preventions.get(account, Prevention.NONE)
+        if command.flags & CommandFlag.TERMS and command.self_trade != Prevention.DEFAULT:
+            wanted = Prevention(command.self_trade)
+        return {"group": self.groups.get(account, account), "prevention": wanted}
 
     def _decide_new(self, command: Sequenced) -> tuple[int, Sequenced]:
         """The reason to refuse a new order, if any, and the order, which may have got a price."""
-        if command.order_type == OrderType.MARKET:
+        if command.order_type != OrderType.LIMIT:
             priced = command._replace(price_ticks=self._protective_price(command))
             reason = next(self._faults_of_market(priced), RejectReason.NONE)
         else:
@@ -113,6 +163,8 @@ class Risk:
             open_lots = command.qty_lots
             bound_lots = hold.bound_lots + command.qty_lots
         if open_lots <= 0:
+            # It ends the order, and needs nothing; but it may be refused.
+            hold.amendments += 1
             return RejectReason.NONE
         bound_price = max(hold.bound_price_ticks, command.price_ticks)
         if self._overflows(hold.instrument, bound_price, bound_lots):
@@ -137,7 +189,9 @@ class Risk:
             yield RejectReason.NOTIONAL_OVERFLOW
         if self._needed(index, Side.BUY, abs(price_ticks), lots) > instrument.notional_max_units:
             yield RejectReason.NOTIONAL_ABOVE_MAX
-        reference = self.references[index]
+        if self._value(instrument, abs(price_ticks), lots) < instrument.notional_min_units:
+            yield RejectReason.NOTIONAL_BELOW_MIN
+        reference = self._collar_reference(command)
         distance = abs(price_ticks - reference)
         collared = instrument.collar_bps and reference
         if collared and distance * BPS > instrument.collar_bps * abs(reference):
@@ -148,8 +202,15 @@ class Risk:
         instrument = self.instruments[command.instrument]
         if command.qty_lots > instrument.qty_max_lots:
             yield RejectReason.QUANTITY_ABOVE_MAX
-        if command.qty_lots * instrument.notional_multiplier > INT64_MAX:
+        units = max(instrument.notional_multiplier, instrument.base_units_per_lot)
+        if command.qty_lots * units > INT64_MAX:
             yield RejectReason.NOTIONAL_OVERFLOW
+        reference = abs(self._collar_reference(command))
+        least = instrument.notional_min_units
+        # A value beyond int64 is not looked at: the engine has no number for it.
+        known = reference and not self._overflows(command.instrument, reference, command.qty_lots)
+        if known and self._value(instrument, reference, command.qty_lots) < least:
+            yield RejectReason.NOTIONAL_BELOW_MIN
         lowest = instrument.price_min_ticks
         buys = command.side == Side.BUY
         if buys and lowest > 0 and self._overflows(command.instrument, lowest, command.qty_lots):
@@ -161,26 +222,39 @@ class Risk:
         if buys and self._overflows(command.instrument, command.price_ticks, command.qty_lots):
             yield RejectReason.NOTIONAL_OVERFLOW
 
+    def _collar_reference(self, command: Sequenced) -> int:
+        """The price that the collar is around, 0 for none: the trigger of an order that waits."""
+        if command.flags & CommandFlag.TERMS:
+            if command.kind == CommandKind.AMEND and command.trigger_ticks:
+                return command.trigger_ticks
+            if command.trigger in (Trigger.STOP, Trigger.TOUCH):
+                return command.trigger_ticks
+        last = self.last_prices.get(command.instrument, 0)
+        return last or self.instruments[command.instrument].reference_ticks
+
     def _protective_price(self, command: Sequenced) -> int:
         """The worst price at which a market order may trade; below the range: cannot pay."""
         instrument = self.instruments[command.instrument]
         lowest, highest = instrument.price_min_ticks, instrument.price_max_ticks
-        reference = self.references[command.instrument]
+        reference = self._collar_reference(command)
         price = highest if command.side == Side.BUY else lowest
         if reference and instrument.collar_bps:
             band = abs(reference) * instrument.collar_bps // BPS
             price = reference + band if command.side == Side.BUY else reference - band
             price = max(lowest, min(highest, price))
         if command.side == Side.SELL:
-            return price
+            valid = instrument.step_up(price)
+            return valid if valid <= highest else instrument.step_down(highest)
         available = self._balance(command.account, command.instrument, Side.BUY).available
         budget = min(available, instrument.notional_max_units)
         unit = command.qty_lots * instrument.notional_multiplier
         price = min(price, (INT64_MAX - instrument.notional_divisor) // unit)
         if abs(budget * instrument.notional_divisor) > INT64_MAX:
             # The engine rounds down once more here rather than to leave int64.
-            return min(price, budget // unit * instrument.notional_divisor)
-        return min(price, budget * instrument.notional_divisor // unit)
+            price = min(price, budget // unit * instrument.notional_divisor)
+        else:
+            price = min(price, budget * instrument.notional_divisor // unit)
+        return instrument.step_down(price)
 
     # --- money -------------------------------------------------------------------------------
 
@@ -198,6 +272,11 @@ class Risk:
             return lots * instrument.base_units_per_lot
         product = price_ticks * lots * instrument.notional_multiplier
         return max(0, -(-product // instrument.notional_divisor))
+
+    def _value(self, instrument: Instrument, price_ticks: int, lots: int) -> int:
+        """Units of the quote asset, rounded down."""
+        product = price_ticks * lots * instrument.notional_multiplier
+        return product // instrument.notional_divisor
 
     def _held(self, hold: Hold) -> int:
         return self._needed(hold.instrument, hold.side, hold.bound_price_ticks, hold.bound_lots)
@@ -227,8 +306,10 @@ class Risk:
         if 0 < event.reason < RejectReason.UNKNOWN_ORDER:
             # Refused before matching. It may name another order: whose client id it repeats.
             return
-        if isinstance(event, TradeEvent):
-            self._settle(event)
+        if event.kind == EventKind.TRADE:
+            self._settle(event)  # type: ignore[arg-type]
+        elif event.kind == EventKind.PREVENTED:
+            self._prevented(event)  # type: ignore[arg-type]
         elif event.kind in (EventKind.REJECTED, EventKind.CANCELED):
             self._release(self.holds.pop(event.order_id))
         elif event.kind in (EventKind.REPLACED, EventKind.REPLACE_REJECTED):
@@ -236,9 +317,8 @@ class Risk:
 
     def _settle(self, trade: TradeEvent) -> None:
         instrument = self.instruments[trade.instrument]
-        self.references[trade.instrument] = trade.price_ticks
-        product = trade.price_ticks * trade.qty_lots * instrument.notional_multiplier
-        quote_units = product // instrument.notional_divisor
+        self.last_prices[trade.instrument] = trade.price_ticks
+        quote_units = self._value(instrument, trade.price_ticks, trade.qty_lots)
         base_units = trade.qty_lots * instrument.base_units_per_lot
         for order_id in (trade.order_id, trade.maker_order_id):
             hold = self.holds[order_id]
@@ -253,6 +333,20 @@ class Risk:
                 del self.holds[order_id]
             else:
                 self._reserve(hold)
+
+    def _prevented(self, event: TradeEvent) -> None:
+        """Two orders lost quantity to each other; one that has none left is ended later.
+
+        While an amendment is under way its bound stays: it asks for what it asks for.
+        """
+        for order_id in (event.order_id, event.maker_order_id):
+            hold = self.holds[order_id]
+            self._release(hold)
+            hold.total_lots -= event.qty_lots
+            hold.open_lots -= event.qty_lots
+            if hold.amendments == 0:
+                hold.bound_lots = hold.open_lots
+            self._reserve(hold)
 
     def _answer(self, event: Event) -> None:
         """An amendment that risk had let pass was carried out or refused."""

@@ -19,10 +19,12 @@ class Venue:
         balances: Mapping[int, Mapping[int, int]],
         orders_max: int = ORDERS_MAX - 1,
         client_order_ids_max: int = CLIENT_ORDER_IDS_MAX - 1,
+        groups: Mapping[int, int] | None = None,
+        preventions: Mapping[int, int] | None = None,
     ) -> None:
         """An empty venue; see the stages for the meaning of the arguments."""
         self.ingest = Ingest(instruments, client_order_ids_max)
-        self.risk = Risk(instruments, balances, orders_max)
+        self.risk = Risk(instruments, balances, orders_max, groups, preventions)
         self.exchange = Exchange(len(instruments), orders_max)
 
     def submit(self, command: Command, time_ns: int = 0) -> list[Event]:
