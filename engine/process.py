@@ -8,7 +8,8 @@ Python, where signals are handled. The same loop hosts one stage or all of them.
 import signal
 from typing import Final
 
-from engine.ingest import IngestPorts, IngestState, step_ingest
+from engine.ingest import IngestPorts, step_ingest
+from engine.intake import IngestState
 from engine.ledger import RiskState
 from engine.limits import BATCH_MAX
 from engine.matching import MatchingPorts, MatchingState, step_matching

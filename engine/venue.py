@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from engine.balances import balance_of
 from engine.config import Config
-from engine.ingest import IngestState, create_ingest
+from engine.intake import IngestState, create_ingest
 from engine.ledger import RiskState, create_risk
 from engine.limits import ORDERS_MAX
 from engine.matching import MatchingState, create_matching
@@ -127,7 +127,7 @@ def _lay_out(
     write_reference(reference, config)
     rings = {ring.name: _place_ring(place, ring) for ring in topology.rings}
     ingest = IngestState(_place(place, "state.ingest", IngestState))
-    create_ingest(ingest, secrets.randbits(61))
+    create_ingest(ingest, reference, secrets.randbits(61))
     risk = RiskState(_place(place, "state.risk", RiskState))
     create_risk(risk, reference, orders_limit)
     for account in config.accounts:

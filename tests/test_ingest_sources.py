@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from engine.config import Config
-from engine.ingest import (
-    SOURCE_QUOTA,
+from engine.ingest import SOURCE_QUOTA, step_ingest
+from engine.intake import (
     IngestState,
     bucket_of,
     create_ingest,
     recall,
     remember,
-    step_ingest,
 )
 from engine.limits import BATCH_MAX, CLIENT_ORDER_IDS_MAX
 from engine.messages import (

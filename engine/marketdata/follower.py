@@ -16,6 +16,7 @@ from engine.marketdata.market import PHASE_UNKNOWN, Market, MarketChange
 from engine.messages import EventFlag, EventKind, Listing
 
 LAST: Final = int(EventFlag.LAST)
+INSTRUMENT: Final = int(EventKind.INSTRUMENT)
 PUBLIC_FLAGS: Final = LEVEL_FLAGS | int(EventFlag.AUCTION | EventFlag.SNAPSHOT)
 PUBLIC_KINDS: Final = frozenset(
     map(int, (EventKind.TRADE, EventKind.PHASED, EventKind.INDICATIVE, EventKind.INSTRUMENT))
@@ -85,30 +86,26 @@ class Follower:
     def _settle(self) -> list[MarketChange]:
         """The running command is complete: apply its events to their markets."""
         events, self._events = self._events, []
-        by_instrument: dict[int, list[Any]] = {}
-        for event in events:
-            by_instrument.setdefault(event.instrument, []).append(event)
+        if len(events) == 1:
+            by_instrument = {events[0].instrument: events}
+        else:
+            by_instrument = {}
+            for event in events:
+                by_instrument.setdefault(event.instrument, []).append(event)
         changes = []
         for number, its_events in by_instrument.items():
-            market = self._market(number, its_events)
+            last = its_events[-1]
+            listing = last.order_id if last.kind == INSTRUMENT else 0
+            if listing == Listing.LIST:
+                self.markets[number] = Market(number, True, last.qty_lots)
+            market = self.markets.get(number)
+            if market is None:  # listed while this reader was away
+                market = self.markets[number] = Market(number, known=False)
+                self._wanted.append(number)
             change = market.apply(its_events)
             if not change.is_empty:
                 changes.append(change)
-            if any(_lists(event, Listing.DELIST) for event in its_events):
+            if listing == Listing.DELIST:
                 del self.markets[number]
                 self._wanted = [each for each in self._wanted if each != number]
         return changes
-
-    def _market(self, number: int, events: list[Any]) -> Market:
-        """The market that the events are of; a new one if they list it, or if it is not known."""
-        for event in events:
-            if _lists(event, Listing.LIST):
-                self.markets[number] = Market(number, True, event.qty_lots)
-        if number not in self.markets:  # listed while this reader was away
-            self.markets[number] = Market(number, known=False)
-            self._wanted.append(number)
-        return self.markets[number]
-
-
-def _lists(event: Any, listing: Listing) -> bool:
-    return bool(event.kind == EventKind.INSTRUMENT and event.order_id == listing)

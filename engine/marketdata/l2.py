@@ -15,6 +15,11 @@ from engine.messages import ChangeEvent, EventFlag, EventKind, Side, slot_dtype
 
 LEVEL_FLAGS: Final = int(EventFlag.LEVEL_BID | EventFlag.LEVEL_ASK)
 
+# Looking up a member of an enum costs more than the rest of `level_of`, once for every event.
+_LEVEL_ASK: Final = int(EventFlag.LEVEL_ASK)
+_REPLACED: Final = int(EventKind.REPLACED)
+_BUY, _SELL = int(Side.BUY), int(Side.SELL)
+
 _SLOT: Final = slot_dtype(ChangeEvent)
 """Layout of every field that a level change may be read from."""
 
@@ -32,12 +37,12 @@ class Level(NamedTuple):
 
 def level_of(event: Any) -> Level | None:
     """The level that a decoded event (see `engine.messages.EVENT_CODECS`) changed, if any."""
-    if not event.flags & LEVEL_FLAGS:
+    flags = event.flags
+    if not flags & LEVEL_FLAGS:
         return None
-    side = Side.SELL if event.flags & EventFlag.LEVEL_ASK else Side.BUY
-    replaced = event.kind == EventKind.REPLACED
+    replaced = event.kind == _REPLACED
     price_ticks = event.previous_price_ticks if replaced else event.price_ticks
-    return Level(side, price_ticks, event.level_lots)
+    return Level(_SELL if flags & _LEVEL_ASK else _BUY, price_ticks, event.level_lots)
 
 
 class LevelChanges(NamedTuple):
@@ -86,7 +91,7 @@ class L2Book:
         """Set one level to `lots`; 0 removes it."""
         assert lots >= 0, f"a level of {lots} lots at {price_ticks}"
         levels, keys = self._lots[side], self._keys[side]
-        key = price_ticks if side == Side.BUY else -price_ticks
+        key = price_ticks if side == _BUY else -price_ticks
         if lots == 0:
             if levels.pop(price_ticks, 0):
                 del keys[bisect_left(keys, key)]
@@ -114,6 +119,13 @@ class L2Book:
         if side == Side.BUY:
             return [(key, levels[key]) for key in keys]
         return [(-key, levels[-key]) for key in keys]
+
+    def best_price(self, side: int) -> int | None:
+        """The best price of one side; None when it is empty."""
+        keys = self._keys[side]
+        if not keys:
+            return None
+        return keys[-1] if side == _BUY else -keys[-1]
 
     def lots(self, side: int, price_ticks: int) -> int:
         """Total at one price; 0 when there is none."""

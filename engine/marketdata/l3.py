@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
-from engine.marketdata.l2 import level_of
+from engine.marketdata.l2 import Level, level_of
 from engine.messages import EventFlag, EventKind, Side
 
 AUCTION: Final = int(EventFlag.AUCTION)
 SNAPSHOT: Final = int(EventFlag.SNAPSHOT)
 TRADE: Final = int(EventKind.TRADE)
 PREVENTED: Final = int(EventKind.PREVENTED)
+LEVEL: Final = int(EventKind.LEVEL)
 
 
 class OrderAction(IntEnum):
@@ -116,25 +117,30 @@ class L3Book:
         Events come in order, each once. BOOKED repeats what is, so it changes nothing here; a
         reader that has no book yet begins with `load`.
         """
-        if event.kind == TRADE and event.flags & AUCTION:
+        return self.apply(event, level_of(event))
+
+    def apply(self, event: Any, level: Level | None) -> Sequence[OrderChange]:
+        """The same, with the level that the event changed."""
+        kind, flags = event.kind, event.flags
+        if kind == TRADE and flags & AUCTION:
             return self._cross(event)
-        level = level_of(event)
-        if level is None or event.flags & SNAPSHOT:
+        if level is None or flags & SNAPSHOT:
             return ()
         side, price_ticks, lots = level
         queue = self._queues[side].get(price_ticks)
         gained = lots if queue is None else lots - queue.lots
-        if event.kind == EventKind.LEVEL and event.flags & AUCTION:
+        if kind == LEVEL and flags & AUCTION:
             assert gained == 0, f"{lots} lots at {price_ticks}, its orders have {lots - gained}"
             return ()
-        is_trade = event.kind == TRADE
-        order_id = event.maker_order_id if is_trade or event.kind == PREVENTED else event.order_id
+        is_trade = kind == TRADE
+        order_id = event.maker_order_id if is_trade or kind == PREVENTED else event.order_id
         order = self._orders.get(order_id)
         if order is None:  # it comes, or it is hidden
             return () if gained == 0 else (self._add(order_id, side, price_ticks, gained),)
         assert (order.side, order.price_ticks) == (side, price_ticks), (
             f"order {order_id} rests at {order.price_ticks}, not at {price_ticks}"
         )
+        assert not is_trade or event.qty_lots <= order.lots, f"order {order_id} shows less"
         shown_all = is_trade and event.qty_lots == order.lots
         if gained == 0 and not shown_all:
             return ()

@@ -11,7 +11,10 @@ from engine.marketdata.l3 import L3Book, OrderChange
 from engine.marketdata.statistics import DayStatistics, begins_day
 from engine.messages import EventFlag, EventKind, Side
 
+# Members of enums as plain numbers: they are looked up for every event of the venue.
 AUCTION: Final = int(EventFlag.AUCTION)
+TRADE, PHASED, INDICATIVE = map(int, (EventKind.TRADE, EventKind.PHASED, EventKind.INDICATIVE))
+BUY, SELL = int(Side.BUY), int(Side.SELL)
 
 PHASE_UNKNOWN: Final = 0
 """`phase` of a market whose reader has not heard of one yet."""
@@ -133,12 +136,12 @@ class Market:
         change = MarketChange(self.number, events[-1].sequence)
         for position, event in enumerate(events):
             kind = event.kind
-            if kind == EventKind.TRADE:
+            if kind == TRADE:
                 self._traded(event, change)
-            elif kind == EventKind.PHASED:
+            elif kind == PHASED:
                 self._phased(event, events[:position])
                 change.phased = True
-            elif kind == EventKind.INDICATIVE:
+            elif kind == INDICATIVE:
                 self.indicative = Indicative(
                     event.price_ticks, event.qty_lots, event.leaves_lots, event.side
                 )
@@ -147,7 +150,8 @@ class Market:
             self._change_books(events, change)
         else:
             change.loaded = self._load(events)
-        change.ticker |= bool(change.trades) or change.loaded or change.phased
+        if change.trades or change.loaded or change.phased:
+            change.ticker = True
         if not change.is_empty:
             self.sequence = change.sequence
         return change
@@ -168,29 +172,29 @@ class Market:
         if begins_day(event):
             self.statistics = DayStatistics()
             for earlier in before:
-                if earlier.kind == EventKind.TRADE:
+                if earlier.kind == TRADE:
                     self.statistics.trade(earlier)
 
     def _change_books(self, events: list[Any], change: MarketChange) -> None:
         l2, l3 = self.l2, self.l3
+        best = (l2.best_price(BUY), l2.best_price(SELL))
         before: dict[tuple[int, int], int] = {}
-        top = (l2.best(Side.BUY, 1), l2.best(Side.SELL, 1))
         for event in events:
-            change.orders += l3.apply_event(event)
             level = level_of(event)
+            change.orders += l3.apply(event, level)
             if level is not None:
-                side, price_ticks, _ = level
-                if (side, price_ticks) not in before:
-                    before[side, price_ticks] = l2.lots(side, price_ticks)
-                l2.apply(*level)
+                side, price_ticks, lots = level
+                before.setdefault((side, price_ticks), l2.lots(side, price_ticks))
+                l2.apply(side, price_ticks, lots)
+        change.l2_previous, change.l3_previous = l2.sequence, l3.sequence
         for (side, price_ticks), lots in before.items():
             now = l2.lots(side, price_ticks)
             if now != lots:  # else something hidden came or went, which nobody may notice
                 change.levels.append(Level(side, price_ticks, now))
-        change.l2_previous, change.l3_previous = l2.sequence, l3.sequence
+                if price_ticks == best[side] or price_ticks == l2.best_price(side):
+                    change.ticker = True
         if change.levels:
             l2.sequence = change.sequence
-            change.ticker = top != (l2.best(Side.BUY, 1), l2.best(Side.SELL, 1))
         if change.orders:
             l3.sequence = change.sequence
 

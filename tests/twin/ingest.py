@@ -1,33 +1,56 @@
-"""The naive ingest: numbers commands, names orders, refuses what makes no sense.
+"""The naive ingest: numbers commands, names orders, refuses what makes no sense, tells the time.
 
 Reads commands of all sources in the order they are given; writes one sequenced command each.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-from engine.limits import CLIENT_ORDER_IDS_MAX, QTY_LOTS_MAX
-from engine.messages import CommandFlag, CommandKind, OrderType, RejectReason, Side, TimeInForce
-from tests.twin.instrument import Instrument
+from engine.limits import CLIENT_ORDER_IDS_MAX, INSTRUMENTS_MAX, INTERNAL_SOURCE
+from engine.messages import CommandFlag, CommandKind, Listing, RejectReason
+from engine.reference import TERM_NUMBERS
+from tests.twin import form
+from tests.twin.instrument import UNLISTED, Instrument, terms_of
 from tests.twin.messages import Command, Sequenced
 
 CHANGES = (CommandKind.CANCEL, CommandKind.AMEND)
-AMEND_FLAGS = CommandFlag.LEAVES | CommandFlag.REQUEUE | CommandFlag.POST_ONLY
+NAMED_BY_ORDER_ID = (*CHANGES, CommandKind.INSTRUMENT)
+NAMES = {number: name for name, number in TERM_NUMBERS.items()}
+
+
+class Scheduled(NamedTuple):
+    """A phase at a time of day."""
+
+    second: int
+    instrument: int
+    phase: int
+    weekdays: frozenset[int] = frozenset(range(7))
+    "0 for Monday."
 
 
 class Ingest:
-    """Sequence numbers, order ids and the memory of client order ids."""
+    """Sequence numbers, order ids, the memory of client order ids, the terms and the time."""
 
     def __init__(
         self,
         instruments: Sequence[Instrument],
         client_order_ids_max: int = CLIENT_ORDER_IDS_MAX - 1,
+        tick_ns: int = 0,
+        schedule: Sequence[Scheduled] = (),
+        assets: int = 2,
     ) -> None:
         """Nothing sequenced yet; remembers the newest `client_order_ids_max` client ids."""
-        self._instruments = instruments
+        self._terms = [terms_of(instrument) for instrument in instruments]
+        self._terms += [dict(UNLISTED) for _ in range(INSTRUMENTS_MAX - len(instruments))]
+        self._assets = assets
         self._remembered_max = client_order_ids_max
         self._remembered: dict[tuple[int, bytes], int] = {}
         self._commands = 0
         self._orders = 0
+        self._tick_ns = tick_ns
+        self._schedule = sorted(schedule, key=lambda each: (each.second, each.instrument))
+        self._told_ns = -1
 
     def sequence(self, command: Command, time_ns: int = 0) -> Sequenced:
         """Number, check and identify one command."""
@@ -35,7 +58,7 @@ class Ingest:
         reason = next(self._faults(command), RejectReason.NONE)
         name = (command.account, command.client_order_id)
         known_id = self._remembered.get(name, 0) if command.client_order_id else 0
-        order_id = command.order_id if command.kind in CHANGES else 0
+        order_id = command.order_id if command.kind in NAMED_BY_ORDER_ID else 0
         if command.kind == CommandKind.NEW:
             if not reason and known_id:
                 reason, order_id = RejectReason.DUPLICATE_CLIENT_ORDER_ID, known_id
@@ -43,9 +66,11 @@ class Ingest:
                 self._orders += 1
                 order_id = self._orders
                 self._remember(name, order_id)
-        elif not reason and order_id == 0:
+        elif command.kind in CHANGES and not reason and order_id == 0:
             reason = RejectReason.NONE if known_id else RejectReason.UNKNOWN_CLIENT_ORDER_ID
             order_id = known_id
+        elif command.kind == CommandKind.INSTRUMENT and not reason:
+            self._change(command)
         fields = command._asdict() | {
             "sequence": self._commands,
             "reason": reason,
@@ -55,46 +80,84 @@ class Ingest:
         }
         return Sequenced(**fields)
 
+    def tell_time(self, now_ns: int) -> list[Sequenced]:
+        """The phases and the tick that are due at a moment."""
+        at_ns = now_ns // self._tick_ns * self._tick_ns if self._tick_ns else 0
+        if self._tick_ns == 0 or at_ns <= self._told_ns:
+            return []
+        due = self._due_since(self._told_ns, at_ns) if self._told_ns >= 0 else self._now(at_ns)
+        self._told_ns = at_ns
+        made = [
+            self._internal(CommandKind.PHASE, now_ns, instrument=each.instrument, phase=each.phase)
+            for each in due
+            if self._terms[each.instrument]["listed"]
+        ]
+        return [*made, self._internal(CommandKind.TICK, now_ns, at_ns=at_ns)]
+
+    def _internal(self, kind: int, time_ns: int, **fields: int) -> Sequenced:
+        flags, source = CommandFlag.TERMS, INTERNAL_SOURCE
+        return self.sequence(Command(0, kind, flags=flags, source=source, **fields), time_ns)
+
+    def _due_since(self, after_ns: int, until_ns: int) -> list[Scheduled]:
+        """Every entry with a time in between, in order."""
+        due = []
+        day = datetime.fromtimestamp(after_ns // 10**9, UTC).date()
+        while _midnight_ns(day) <= until_ns:
+            for each in self._schedule:
+                at_ns = _midnight_ns(day) + each.second * 10**9
+                if day.weekday() in each.weekdays and after_ns < at_ns <= until_ns:
+                    due.append(each)
+            day += timedelta(days=1)
+        return due
+
+    def _now(self, now_ns: int) -> list[Scheduled]:
+        """For each instrument the last entry of the week before a moment."""
+        week_ns = 7 * 86_400 * 10**9
+        last = {each.instrument: each for each in self._due_since(now_ns - week_ns, now_ns)}
+        return [last[instrument] for instrument in sorted(last)]
+
     def _faults(self, command: Command) -> Iterator[RejectReason]:
         """All that is wrong with a command, what counts first."""
-        if command.kind not in (CommandKind.NEW, *CHANGES):
+        kind = command.kind
+        if kind not in tuple(CommandKind):
             yield RejectReason.UNKNOWN_COMMAND
-        if command.instrument >= len(self._instruments):
+        if command.instrument >= INSTRUMENTS_MAX:
             yield RejectReason.UNKNOWN_INSTRUMENT
-        if command.kind == CommandKind.NEW:
-            yield from self._faults_of_new(command)
-        elif command.kind == CommandKind.AMEND:
-            if command.flags & ~AMEND_FLAGS:
-                yield RejectReason.BAD_FLAGS
-            yield from self._faults_of_size(command)
-            yield from self._faults_of_price(command)
-        elif command.flags:
+        terms = self._terms[command.instrument]
+        if kind not in (CommandKind.INSTRUMENT, CommandKind.TICK) and not terms["listed"]:
+            yield RejectReason.UNKNOWN_INSTRUMENT
+        if kind == CommandKind.NEW:
+            yield from form.faults_of_new(command, terms)
+        elif kind == CommandKind.AMEND:
+            yield from form.faults_of_amend(command, terms)
+        elif kind == CommandKind.INSTRUMENT:
+            yield from self._faults_of_instrument(command)
+        else:
+            yield from form.faults_of_operation(command)
+
+    def _faults_of_instrument(self, command: Command) -> Iterator[RejectReason]:
+        terms, number = self._terms[command.instrument], command.order_id
+        if number == Listing.LIST:
+            yield from form.faults_of_listing(command, terms)
+            return
+        if command.flags:
             yield RejectReason.BAD_FLAGS
+        if number == Listing.DELIST:
+            wrong = not terms["listed"]
+        else:
+            name = NAMES.get(number)
+            wrong = any(form.faults_of_term(name, command.qty_lots, terms, self._assets))
+        if wrong:
+            yield RejectReason.BAD_TERM
 
-    def _faults_of_new(self, command: Command) -> Iterator[RejectReason]:
-        if command.side not in (Side.BUY, Side.SELL):
-            yield RejectReason.BAD_SIDE
-        if command.order_type not in (OrderType.LIMIT, OrderType.MARKET):
-            yield RejectReason.BAD_ORDER_TYPE
-        if command.time_in_force not in (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK):
-            yield RejectReason.BAD_TIME_IN_FORCE
-        may_rest = (
-            command.order_type == OrderType.LIMIT and command.time_in_force == TimeInForce.GTC
-        )
-        if command.flags not in (0, CommandFlag.POST_ONLY) or (command.flags and not may_rest):
-            yield RejectReason.BAD_FLAGS
-        yield from self._faults_of_size(command)
-        if command.order_type == OrderType.LIMIT:
-            yield from self._faults_of_price(command)
-
-    def _faults_of_size(self, command: Command) -> Iterator[RejectReason]:
-        if not 1 <= command.qty_lots <= QTY_LOTS_MAX:
-            yield RejectReason.BAD_QUANTITY
-
-    def _faults_of_price(self, command: Command) -> Iterator[RejectReason]:
-        instrument = self._instruments[command.instrument]
-        if not instrument.price_min_ticks <= command.price_ticks <= instrument.price_max_ticks:
-            yield RejectReason.BAD_PRICE
+    def _change(self, command: Command) -> None:
+        terms, number = self._terms[command.instrument], command.order_id
+        if number == Listing.LIST:
+            terms |= {"listed": 1, "was_listed": 1, "phase": command.qty_lots}
+        elif number == Listing.DELIST:
+            terms["listed"] = 0
+        else:
+            terms[NAMES[number]] = command.qty_lots
 
     def _remember(self, name: tuple[int, bytes], order_id: int) -> None:
         if not name[1]:
@@ -102,3 +165,8 @@ class Ingest:
         self._remembered[name] = order_id
         if len(self._remembered) > self._remembered_max:
             del self._remembered[next(iter(self._remembered))]
+
+
+def _midnight_ns(day: object) -> int:
+    """Unix time at which a day begins."""
+    return int(datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp()) * 10**9

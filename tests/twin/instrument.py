@@ -1,5 +1,6 @@
 """What the twin knows about an instrument: the numbers that ingest and risk check against."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from engine.limits import BALANCE_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
@@ -54,3 +55,29 @@ def with_term(instrument: Instrument, number: int, value: int) -> Instrument:
     (name,) = [name for name, each in TERM_NUMBERS.items() if each == number]
     renamed = {"base_asset": "base_asset_index", "quote_asset": "quote_asset_index"}
     return instrument._replace(**{renamed.get(name, name): value})
+
+
+UNLISTED: Mapping[str, int] = dict.fromkeys(TERM_NUMBERS, 0) | {
+    "base_units_per_lot": 1,
+    "notional_multiplier": 1,
+    "notional_divisor": 1,
+    "price_min_ticks": 1,
+    "price_max_ticks": 1 << 40,
+    "qty_min_lots": 1,
+    "qty_max_lots": QTY_LOTS_MAX,
+    "notional_max_units": BALANCE_MAX,
+    "phase": Phase.CONTINUOUS,
+}
+"""Terms by name of an instrument that nobody has said anything about."""
+
+
+def terms_of(instrument: Instrument) -> dict[str, int]:
+    """All terms of a listed instrument by name."""
+    same = {name: value for name, value in instrument._asdict().items() if name in UNLISTED}
+    terms = {**UNLISTED, **same, "listed": 1, "was_listed": 1}
+    terms["base_asset"] = instrument.base_asset_index
+    terms["quote_asset"] = instrument.quote_asset_index
+    terms["step_count"] = len(instrument.price_steps)
+    for index, (first, step) in enumerate(instrument.price_steps):
+        terms[f"step_from[{index}]"], terms[f"step_ticks[{index}]"] = first, step
+    return terms

@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 from engine.config import Config
-from engine.ingest import IngestState
+from engine.intake import IngestState
 from engine.ledger import RiskState
 from engine.matching import MatchingState
 from engine.messages import MESSAGE_BYTES
