@@ -87,15 +87,15 @@ def identify_change(state: IngestState, command: SequencedCommand) -> int:
 def identify_other(state: IngestState, reference: ReferenceData, command: SequencedCommand) -> int:
     """Check a command that is not about one order; INSTRUMENT takes effect here, too."""
     kind = command.kind
-    if kind < CommandKind.MASS_CANCEL or kind > CommandKind.SNAPSHOT:
+    if kind != CommandKind.INSTRUMENT:
         command.order_id = 0
+    if kind < CommandKind.MASS_CANCEL or kind > CommandKind.SNAPSHOT:
         return RejectReason.UNKNOWN_COMMAND.value
     if command.instrument >= INSTRUMENTS_MAX:
         return RejectReason.UNKNOWN_INSTRUMENT.value
     terms = state.terms[command.instrument]
     if kind == CommandKind.INSTRUMENT:
         return check_instrument(reference, terms, command)
-    command.order_id = 0
     if kind != CommandKind.TICK and terms.listed == 0:
         return RejectReason.UNKNOWN_INSTRUMENT.value
     return check_operation(command)

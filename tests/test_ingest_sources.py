@@ -24,6 +24,7 @@ from engine.messages import (
     TimeInForce,
 )
 from engine.process import build_loop
+from engine.reference import ReferenceData
 from engine.topology import order_ring, plan
 from engine.venue import create_private
 from ipc.jit import kernel
@@ -157,7 +158,7 @@ def count_known(state: IngestState, command: Command, first: int, count: int) ->
 
 def test_the_oldest_client_order_ids_are_forgotten_and_only_they():
     state, command = IngestState.allocate(), Command.allocate()
-    create_ingest(state, 12345)
+    create_ingest(state, ReferenceData.allocate(), 12345)
     command.account = 7
     room = CLIENT_ORDER_IDS_MAX - 1
     remember_many(state, command, 1, room)

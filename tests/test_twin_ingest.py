@@ -18,6 +18,8 @@ from tests.twin import Command, Ingest, Instrument, Sequenced
 NEW, CANCEL, AMEND = CommandKind.NEW, CommandKind.CANCEL, CommandKind.AMEND
 POST_ONLY, LEAVES, REQUEUE = CommandFlag.POST_ONLY, CommandFlag.LEAVES, CommandFlag.REQUEUE
 
+TERMS = Sequenced._fields[Sequenced._fields.index("time_ns") + 1 :]
+
 LIMIT_GTC = {
     "order_type": OrderType.LIMIT,
     "time_in_force": TimeInForce.GTC,
@@ -81,6 +83,7 @@ def test_a_command_is_numbered_and_named() -> None:
         client_order_id=b"mine",
         source_sequence=17,
         time_ns=55,
+        **dict.fromkeys(TERMS, 0),
     )
 
 
@@ -91,9 +94,9 @@ def test_a_command_is_numbered_and_named() -> None:
         ({"instrument": 2}, "UNKNOWN_INSTRUMENT"),
         ({"side": 2}, "BAD_SIDE"),
         ({"order_type": 0}, "BAD_ORDER_TYPE"),
-        ({"order_type": 3}, "BAD_ORDER_TYPE"),
+        ({"order_type": 4}, "BAD_ORDER_TYPE"),
         ({"time_in_force": 0}, "BAD_TIME_IN_FORCE"),
-        ({"time_in_force": 4}, "BAD_TIME_IN_FORCE"),
+        ({"time_in_force": 9}, "BAD_TIME_IN_FORCE"),
         ({"flags": POST_ONLY}, "NONE"),
         ({"flags": LEAVES}, "BAD_FLAGS"),
         ({"flags": POST_ONLY | REQUEUE}, "BAD_FLAGS"),
@@ -122,7 +125,7 @@ def test_new_orders_are_checked(door: Door, fields: dict[str, int], reason: str)
 
 def test_the_first_fault_is_named(door: Door) -> None:
     faults: list[tuple[dict[str, Any], str]] = [
-        ({"kind": 4}, "UNKNOWN_COMMAND"),
+        ({"kind": 9}, "UNKNOWN_COMMAND"),
         ({"instrument": 2}, "UNKNOWN_INSTRUMENT"),
         ({"side": 2}, "BAD_SIDE"),
         ({"order_type": 9}, "BAD_ORDER_TYPE"),

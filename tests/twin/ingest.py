@@ -94,6 +94,10 @@ class Ingest:
         ]
         return [*made, self._internal(CommandKind.TICK, now_ns, at_ns=at_ns)]
 
+    def terms(self, instrument: int) -> dict[str, int]:
+        """The terms of an instrument as commands have left them."""
+        return dict(self._terms[instrument])
+
     def _internal(self, kind: int, time_ns: int, **fields: int) -> Sequenced:
         flags, source = CommandFlag.TERMS, INTERNAL_SOURCE
         return self.sequence(Command(0, kind, flags=flags, source=source, **fields), time_ns)
