@@ -97,3 +97,55 @@ class FollowedBook:
         bids = sorted(self.sides["bids"].items(), key=lambda level: -Decimal(level[0]))
         asks = sorted(self.sides["asks"].items(), key=lambda level: Decimal(level[0]))
         return {"bids": [list(level) for level in bids], "asks": [list(level) for level in asks]}
+
+
+class FollowedOrders:
+    """What a client knows of a book by order from a snapshot and deltas."""
+
+    def __init__(self):
+        self.orders = {}
+        "Order id: (side, price, quantity), each price in the order of its queue."
+        self.sequence = None
+        self.actions = set()
+
+    def take(self, message):
+        if message["type"] == "snapshot":
+            assert self.sequence is None, "one snapshot for each subscription"
+            for side in ("bids", "asks"):
+                for order_id, price, quantity in message[side]:
+                    self.orders[order_id] = (side, price, quantity)
+        else:
+            assert message["prev_sequence"] == self.sequence, "no delta may be missing"
+            assert message["sequence"] > message["prev_sequence"]
+            assert message["changes"]
+            for change in message["changes"]:
+                self.change(change)
+        self.sequence = message["sequence"]
+
+    def change(self, change):
+        action, order_id, price = (change[name] for name in ("action", "order_id", "price"))
+        side = {"buy": "bids", "sell": "asks"}[change["side"]]
+        self.actions.add(action)
+        if action == "add":
+            assert order_id not in self.orders
+        else:
+            assert self.orders[order_id][:2] == (side, price)
+        if action in ("remove", "requeue"):
+            del self.orders[order_id]
+        if action == "remove":
+            assert Decimal(change["quantity"]) == 0
+        else:
+            assert Decimal(change["quantity"]) > 0
+            self.orders[order_id] = (side, price, change["quantity"])
+
+    def document(self):
+        """As GET /book?level=3 shows it."""
+        made = {}
+        for name, better in (("bids", -1), ("asks", 1)):
+            orders = [
+                [order_id, price, quantity]
+                for order_id, (side, price, quantity) in self.orders.items()
+                if side == name
+            ]
+            made[name] = sorted(orders, key=lambda order: better * Decimal(order[1]))
+        return made

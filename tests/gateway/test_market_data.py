@@ -3,12 +3,14 @@
 import asyncio
 import random
 from contextlib import AsyncExitStack
+from decimal import Decimal
 
 import pytest
 
 from gateway.bridge import EVENTS_PER_TURN_MAX
+from gateway.channels import CHANNELS
 from gateway.view import FILLS_PER_ORDER_MAX
-from tests.gateway.streaming import FollowedBook, stream
+from tests.gateway.streaming import FollowedBook, FollowedOrders, stream
 
 pytestmark = pytest.mark.system
 
@@ -76,16 +78,19 @@ async def drive(venue, seed, joined):
 
 
 class Follower:
-    """A connection that follows both channels of all instruments."""
+    """A connection that follows all public channels of all instruments."""
 
     def __init__(self, ws):
         self.ws = ws
         self.books = {symbol: FollowedBook() for symbol in SYMBOLS}
+        self.orders = {symbol: FollowedOrders() for symbol in SYMBOLS}
+        self.last = {}
+        "The newest message of channels that tell their whole state, by channel and symbol."
         self.taken = 0
 
     async def subscribe(self):
         for symbol in SYMBOLS:
-            for channel in ("book", "trades"):
+            for channel in CHANNELS[1:]:
                 reply = await self.ws.call(op="subscribe", channel=channel, symbol=symbol)
                 assert reply["status"] == 200
 
@@ -94,8 +99,13 @@ class Follower:
         messages = self.ws.messages[self.taken :]
         self.taken += len(messages)
         for message in messages:
-            if message["channel"] == "book":
-                self.books[message["symbol"]].take(message)
+            channel, symbol = message["channel"], message["symbol"]
+            if channel == "book":
+                self.books[symbol].take(message)
+            elif channel == "book_orders":
+                self.orders[symbol].take(message)
+            elif channel != "trades":
+                self.last[channel, symbol] = message
 
     async def reach(self, symbol, sequence):
         """Receive until the book of an instrument is at that sequence."""
@@ -105,6 +115,8 @@ class Follower:
             return self.books[symbol].sequence == sequence
 
         await self.ws.until(reached)
+        await self.ws.call(op="ping")  # after the other channels' messages of that command
+        self.take()
         return self.books[symbol].document()
 
     def trades(self, symbol):
@@ -140,16 +152,46 @@ def test_snapshot_and_deltas_give_the_book_that_http_shows(venue, client, seed):
             assert followed == {"bids": shown["bids"], "asks": shown["asks"]}
             assert shown["bids"], "the flow left nothing to compare"
             assert shown["asks"], "the flow left nothing to compare"
+            by_order = client.get(f"/api/v1/book/{symbol}?depth=1000&level=3")[1]
+            assert follower.orders[symbol].sequence == by_order["sequence"]
+            assert follower.orders[symbol].document() == {
+                "bids": by_order["bids"],
+                "asks": by_order["asks"],
+            }
+            for channel in ("ticker", "statistics", "auction"):
+                state = client.get(f"/api/v1/{channel}/{symbol}")[1]
+                told = follower.last[channel, symbol]
+                # The newest change of the instrument may have been none of this channel's.
+                assert told | {"sequence": state["sequence"]} == {"channel": channel} | state
+            ticker = client.get(f"/api/v1/ticker/{symbol}")[1]
+            assert [ticker["bid"], ticker["ask"]] == [shown["bids"][0], shown["asks"][0]]
 
     first = asyncio.run(follow(venue, seed, compare))[0]
     for symbol in SYMBOLS:
         assert first.books[symbol].deltas > 100
+        assert first.orders[symbol].actions == {"add", "change", "remove"}
         trades = first.trades(symbol)
         assert len(trades) > 50
         numbers = [trade["match_id"] for trade in trades]
         assert numbers == sorted(set(numbers))
         shown = client.get(f"/api/v1/trades/{symbol}?limit=50")[1]["trades"]
         assert shown == trades[::-1][:50]
+
+
+def test_statistics_are_those_of_all_trades(venue, client):
+    """Of the flow so far, which is less than the trades that are kept."""
+    for symbol in SYMBOLS:
+        trades = client.get(f"/api/v1/trades/{symbol}?limit=1000")[1]["trades"][::-1]
+        shown = client.get(f"/api/v1/statistics/{symbol}")[1]
+        assert 0 < len(trades) == shown["trades"] < 1000
+        prices = [Decimal(trade["price"]) for trade in trades]
+        lots = [Decimal(trade["quantity"]) for trade in trades]
+        expected = [prices[0], max(prices), min(prices), prices[-1]]
+        assert [Decimal(shown[name]) for name in ("open", "high", "low", "last")] == expected
+        assert Decimal(shown["volume"]) == sum(lots)
+        turnover = sum(price * lot for price, lot in zip(prices, lots, strict=True))
+        assert Decimal(shown["turnover"]) == turnover
+        assert shown["complete"]
 
 
 def test_a_long_sweep_is_one_change_of_the_book(venue):
@@ -209,4 +251,9 @@ def test_depth_and_limit_bound_the_answer(client):
         top = client.get(f"/api/v1/book/{symbol}?depth=2")[1]
         assert top["bids"] == book["bids"][:2]
         assert top["asks"] == book["asks"][:2]
+        by_order = client.get(f"/api/v1/book/{symbol}?depth=1000&level=3")[1]
+        first = client.get(f"/api/v1/book/{symbol}?depth=1&level=3")[1]
+        assert (first["bids"], first["asks"]) == (by_order["bids"][:1], by_order["asks"][:1])
+        assert client.get(f"/api/v1/book/{symbol}?level=2")[1]["bids"][:2] == top["bids"]
+        assert client.get(f"/api/v1/book/{symbol}?level=1")[0] == 400
         assert len(client.get(f"/api/v1/trades/{symbol}?limit=3")[1]["trades"]) == 3
