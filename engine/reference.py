@@ -174,6 +174,19 @@ TERM_BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
 }
 """Smallest and largest value of each term: with these no product of the engine overflows unseen."""
 
+UNLISTED_TERMS: Final[Mapping[str, int]] = {
+    "base_units_per_lot": 1,
+    "notional_multiplier": 1,
+    "notional_divisor": 1,
+    "price_min_ticks": 1,
+    "price_max_ticks": PRICE_MAX_TICKS_DEFAULT,
+    "qty_min_lots": 1,
+    "qty_max_lots": QTY_LOTS_MAX,
+    "notional_max_units": BALANCE_MAX,
+    "phase": Phase.CONTINUOUS,
+}
+"""What an instrument begins with that is listed later, 0 for the rest; commands set terms before."""
+
 assert InstrumentTerms.end == TERM_COUNT * WORD_BYTES, "terms are words without gaps"
 assert set(TERM_BOUNDS) == set(InstrumentTerms.fields)
 
@@ -261,12 +274,8 @@ def write_reference(reference: ReferenceData, config: Config) -> None:
 
 
 def _write_unlisted(terms: InstrumentTerms) -> None:
-    """What an instrument begins with that is listed later; commands set the rest before."""
-    terms.base_units_per_lot = terms.notional_multiplier = terms.notional_divisor = 1
-    terms.price_min_ticks, terms.price_max_ticks = 1, PRICE_MAX_TICKS_DEFAULT
-    terms.qty_min_lots, terms.qty_max_lots = 1, QTY_LOTS_MAX
-    terms.notional_max_units = BALANCE_MAX
-    terms.phase = Phase.CONTINUOUS
+    for name, value in UNLISTED_TERMS.items():
+        setattr(terms, name, value)
 
 
 def _write_terms(terms: InstrumentTerms, instrument: Instrument) -> None:

@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from engine.limits import INSTRUMENTS_MAX
 from engine.messages import (
     COMMAND_CODEC,
     MESSAGE_BYTES,
@@ -29,7 +30,7 @@ from engine.messages import (
 )
 from engine.topology import GATEWAY, INGEST, MATCHING, order_ring
 from engine.venue import VenueMemory
-from gateway.errors import EngineBusy
+from gateway.errors import EngineBusy, Stopping
 from ipc import memory
 from ipc.clock import Clock, ticks
 from ipc.intrinsics import fence
@@ -53,8 +54,11 @@ from ipc.wait import NO_DESCRIPTOR, Doorbell, arm, ring_bell
 EVENTS_PER_TURN_MAX: Final = 256
 """Events applied before the event loop serves its connections again: about a millisecond."""
 
-COMMANDS_PER_FLUSH_MAX: Final = 256
-"""Commands that one turn of the loop collects before they are sent without waiting for its end."""
+COMMANDS_PER_FLUSH_MAX: Final = 512
+"""Commands that one turn of the loop collects before they are sent without waiting for its end.
+As many as belong together at most: a mass cancel in every instrument."""
+
+assert INSTRUMENTS_MAX <= COMMANDS_PER_FLUSH_MAX
 
 CANCEL_RESERVE: Final = 8
 """One slot in this many of the order ring is kept for cancels: risk can always be taken back."""
@@ -269,8 +273,10 @@ class Bridge:
 
         They leave at the end of this turn of the loop. EngineBusy, and none is sent, when the
         order ring has no room for all; one that takes nothing back must leave the room that is
-        kept for cancels.
+        kept for cancels. Stopping when the bridge is closed.
         """
+        if self._closed:
+            raise Stopping("the venue stops; nothing was sent")
         count = len(commands)
         assert 0 < count <= COMMANDS_PER_FLUSH_MAX, f"submit_all: {count} commands"
         takes_back = all(values["kind"] in TAKES_BACK for values in commands)

@@ -18,7 +18,9 @@
     │   ├── UnknownSymbol 115     no such instrument (404 as NoSuchSymbol in a path)
     │   ├── UnknownAccount 116    no such account (404 as NoSuchAccount in a path)
     │   ├── BadClientOrderId 117  too long, empty, or not printable ASCII
-    │   └── Contradiction 118     fields that exclude or need each other
+    │   ├── Contradiction 118     fields that exclude or need each other
+    │   ├── BadTime 119           a time that cannot be read, or that no clock can show
+    │   └── BadInstrument 129     an instrument that the venue cannot list
     ├── Forbidden 403, 120        another site's page, or another name than this host's
     ├── UnknownRoute 404, 121
     ├── UnknownOrder 404, 122
@@ -32,15 +34,13 @@
     ├── EngineBusy 503, 131       the order ring is full; nothing was sent
     ├── Stopping 503, 132         the venue ends
     ├── EngineTimeout 504, 133    no answer in time; the command may still be executed
-    └── EngineRefusal 2xx to 4xx  the engine's own reason, see engine.messages.RejectReason
+    └── EngineRefusal 2xx to 4xx  the engine's own reason, see gateway.refusals
 
 Numbers tell who refused: 1xx the gateway, 2xx ingest, 3xx risk, 4xx matching. Clients get a
 problem document (RFC 9457) with the members below; `code` is stable, texts may change.
 """
 
 from typing import Any, Final
-
-from engine.messages import RejectReason
 
 RETRY_AFTER_SECONDS: Final = "1"
 """What a client is told to wait when the engine is busy: rings empty in milliseconds."""
@@ -200,6 +200,18 @@ class Contradiction(BadValue):
     number, code, title = 118, "contradiction", "The fields do not go together"
 
 
+class BadTime(BadValue):
+    """A time that cannot be read, or lies outside of what the engine's clock can show."""
+
+    number, code, title = 119, "bad_time", "The time cannot be used"
+
+
+class BadInstrument(BadValue):
+    """An instrument that the venue cannot list; `problems` are all that is wrong with it."""
+
+    number, code, title = 129, "bad_instrument", "The instrument cannot be listed"
+
+
 class Forbidden(GatewayError):
     """A request that a page of another site sent through a browser on this machine."""
 
@@ -287,63 +299,3 @@ class EngineTimeout(GatewayError):
     """The engine did not answer in time."""
 
     status, number, code, title = 504, 133, "engine_timeout", "No answer from the engine in time"
-
-
-class EngineRefusal(GatewayError):
-    """The engine's own verdict on a command."""
-
-    status, title = 422, "The engine refused the request"
-
-    def __init__(self, reason: int, **members: Any) -> None:
-        """`reason`: the RejectReason of the event that answered."""
-        found = RejectReason(reason)
-        field, detail = _REFUSALS[found]
-        super().__init__(detail, field, **members)
-        self.number = found.value
-        self.code = found.name.lower()
-        if found is RejectReason.DUPLICATE_CLIENT_ORDER_ID:
-            self.status = 409
-        elif found in (RejectReason.UNKNOWN_ORDER, RejectReason.UNKNOWN_CLIENT_ORDER_ID):
-            self.status = 404
-
-
-_REFUSALS: Final[dict[RejectReason, tuple[str | None, str]]] = {
-    RejectReason.UNKNOWN_COMMAND: (None, "this kind of command does not exist"),
-    RejectReason.UNKNOWN_INSTRUMENT: ("symbol", "there is no such instrument"),
-    RejectReason.BAD_SIDE: ("side", "expected buy or sell"),
-    RejectReason.BAD_ORDER_TYPE: ("type", "expected limit or market"),
-    RejectReason.BAD_TIME_IN_FORCE: ("time_in_force", "expected gtc, ioc or fok"),
-    RejectReason.BAD_QUANTITY: ("quantity", "the quantity is out of range"),
-    RejectReason.BAD_PRICE: ("price", "the price is out of the instrument's range"),
-    RejectReason.BAD_FLAGS: ("post_only", "only a limit order that is gtc can be post-only"),
-    RejectReason.DUPLICATE_CLIENT_ORDER_ID: (
-        "client_order_id",
-        "the account has used this id for the order that is shown; nothing was sent again",
-    ),
-    RejectReason.UNKNOWN_CLIENT_ORDER_ID: ("client_order_id", "the account has no such order"),
-    RejectReason.UNKNOWN_ACCOUNT: ("account", "there is no such account"),
-    RejectReason.QUANTITY_ABOVE_MAX: (
-        "quantity",
-        "above quantity_max of the instrument, see /api/v1/instruments",
-    ),
-    RejectReason.NOTIONAL_ABOVE_MAX: (
-        "quantity",
-        "price times quantity is above notional_max of the instrument, see /api/v1/instruments",
-    ),
-    RejectReason.PRICE_COLLAR: (
-        "price",
-        "further from the last trade than collar_bps of the instrument, see /api/v1/instruments",
-    ),
-    RejectReason.INSUFFICIENT_BALANCE: (
-        "quantity",
-        "the available balance of the account does not cover the order",
-    ),
-    RejectReason.NOTIONAL_OVERFLOW: (
-        "quantity",
-        "price times quantity is larger than any amount the venue can hold",
-    ),
-    RejectReason.TOO_MANY_ORDERS: (None, "the venue holds as many open orders as it can"),
-    RejectReason.UNKNOWN_ORDER: ("order_id", "the account has no such open order"),
-    RejectReason.WOULD_TRADE: ("price", "a post-only order must not trade on arrival"),
-    RejectReason.BOOK_FULL: ("price", "the book has no room at this price"),
-}

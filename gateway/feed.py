@@ -27,11 +27,27 @@ from gateway.documents import (
 )
 from gateway.market_feed import MarketFeed
 from gateway.marketdata import MarketData
-from gateway.view import Fill, VenueView
+from gateway.order import fill_of
+from gateway.view import VenueView
 
 EVENT_NAMES: Final = {int(kind): kind.name.lower() for kind in EventKind} | {
     int(EventKind.TRADE): "fill"
 }
+
+TWO_ORDERS: Final = frozenset({EventKind.TRADE, EventKind.PREVENTED})
+"""Events of two orders."""
+
+ORDER_EVENTS: Final = TWO_ORDERS | {
+    EventKind.ACCEPTED,
+    EventKind.REJECTED,
+    EventKind.RESTED,
+    EventKind.CANCELED,
+    EventKind.REPLACED,
+    EventKind.TRIGGERED,
+    EventKind.CANCEL_REJECTED,
+    EventKind.REPLACE_REJECTED,
+}
+"""Events that tell an account something of an order, or of what it asked for one."""
 
 
 class Subscriber:
@@ -65,8 +81,8 @@ class Feed:
     def __init__(self, config: Config, view: VenueView, market_data: MarketData) -> None:
         """`view` and `market_data` get every event before it is published here."""
         self._view = view
-        self._instruments = config.instruments
-        self._market = MarketFeed(config, market_data)
+        self._instruments = view.instruments
+        self._market = MarketFeed(config, view.instruments, market_data)
         self._topics: dict[Topic, set[Subscriber]] = {}
         self._channels: dict[int, set[str]] = {}
         "Channels of each instrument that somebody follows."
@@ -108,10 +124,12 @@ class Feed:
         topics = self._topics
         if not topics:
             return
+        if event.kind not in ORDER_EVENTS:
+            return
         mine = topics.get((ORDERS, event.account))
         if mine is not None:
             self._publish_order(mine, event, event.account, event.order_id)
-        if event.kind == EventKind.TRADE:
+        if event.kind in TWO_ORDERS:
             theirs = topics.get((ORDERS, event.maker_account))
             if theirs is not None:
                 self._publish_order(theirs, event, event.maker_account, event.maker_order_id)
@@ -147,8 +165,7 @@ class Feed:
             message["order"] = document
             message["client_order_id"] = document["client_order_id"]
             if event.kind == EventKind.TRADE:
-                maker = order_id == event.maker_order_id
-                fill = Fill(event.match_id, event.price_ticks, event.qty_lots, maker)
+                fill = fill_of(event, order_id)
                 message["fill"] = fill_document(fill, instruments[order.instrument])
         self._send(subscribers, message)
 

@@ -19,10 +19,9 @@ from engine.marketdata import (
     ShownOrder,
     Trade,
 )
-from engine.messages import Phase, Side
-from gateway.documents import NS_PER_US, SIDES, Document
+from engine.messages import Side
+from gateway.documents import NS_PER_US, PHASES, SIDES, Document
 
-PHASES: Final = {int(phase): phase.name.lower() for phase in Phase}
 ACTIONS: Final = {action: action.name.lower() for action in OrderAction}
 
 

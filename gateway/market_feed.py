@@ -11,7 +11,7 @@ Each begins with the present state, except for trades. A delta names the sequenc
 follows (`prev_sequence`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from engine.config import Config
@@ -47,10 +47,12 @@ TRADES_PER_MESSAGE_MAX: Final = 256
 class MarketFeed:
     """Renders messages; who gets them is the business of `gateway.feed`."""
 
-    def __init__(self, config: Config, market_data: MarketData) -> None:
-        """`market_data` gets every event before its changes come here."""
+    def __init__(
+        self, config: Config, instruments: Mapping[int, Instrument], market_data: MarketData
+    ) -> None:
+        """`instruments` and `market_data` get every event before its changes come here."""
         self._config = config
-        self._instruments = config.instruments
+        self._instruments = instruments
         self._data = market_data
         self._states = {
             BOOK: self._book,

@@ -1,62 +1,107 @@
-"""What clients may send: one struct for each request body, and the decoder that names faults.
+"""What clients may send: one struct for each request body and each WebSocket operation.
 
-Decoding is typed and strict: unknown fields, missing fields and wrong types are refused, each
-with the field, what was expected there and what was found. Prices and quantities are text,
-because a JSON number is a binary float to most programs and loses digits.
+`gateway.reading` decodes them, strictly: unknown fields, missing fields and wrong types are
+refused. Prices and quantities are text, because a JSON number is a binary float to most programs
+and loses digits. What the fields mean together is for `gateway.entry` to say.
 """
 
-import re
-from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
-import msgspec
-import orjson
 from msgspec import Meta, Struct
 
-from engine.limits import ACCOUNTS_MAX, CLIENT_ORDER_ID_CHARS_MAX
-from gateway.channels import CHANNELS, Channel
-from gateway.errors import (
-    BadClientOrderId,
-    BadEncoding,
-    MalformedJson,
-    MissingField,
-    UnknownField,
-    WrongShape,
-    WrongType,
+from engine.limits import (
+    ACCOUNTS_MAX,
+    CLIENT_ORDER_ID_CHARS_MAX,
+    LIST_ORDERS_MAX,
+    TRAIL_BPS_MAX,
 )
+from gateway.channels import CHANNELS, Channel
 
-T = TypeVar("T")
+INT64_MAX: Final = (1 << 63) - 1
 
-ORDER_ID_MAX: Final = (1 << 63) - 1
+ORDER_ID_MAX: Final = INT64_MAX
 
-FOUND_CHARS_MAX: Final = 60
-"""Characters of a wrong value that an error repeats."""
+LIST_ORDERS_MIN: Final = 2
 
 AccountNumber = Annotated[int, Meta(ge=0, le=ACCOUNTS_MAX - 1)]
 OrderId = Annotated[int, Meta(ge=1, le=ORDER_ID_MAX)]
+Time = str | Annotated[int, Meta(ge=0, le=INT64_MAX)]
+"""ISO 8601 in UTC, or nanoseconds since 1970."""
 RequestId = Annotated[str, Meta(max_length=64)] | int | None
 """A client's own mark for a WebSocket request, which the reply repeats."""
 
 
-class NewOrder(Struct, forbid_unknown_fields=True, kw_only=True):
+class Trailing(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A trigger that follows the price: at one of the two distances."""
+
+    distance: str | None = None
+    distance_bps: Annotated[int, Meta(ge=1, le=TRAIL_BPS_MAX)] | None = None
+    limit_offset: str | None = None
+
+
+class PegTo(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The best price that a pegged order follows."""
+
+    to: Literal["primary", "mid", "opposite"]
+    offset: str | None = None
+
+
+class OrderTerms(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What an order says, whoever sends it for whichever instrument."""
+
+    side: Literal["buy", "sell"]
+    type: Literal["limit", "market", "market_to_limit"]
+    quantity: str
+    price: str | None = None
+    time_in_force: (
+        Literal["gtc", "ioc", "fok", "gtd", "day", "at_open", "at_close", "auction"] | None
+    ) = None
+    expires_at: Time | None = None
+    post_only: bool | Literal["slide"] = False
+    stop_price: str | None = None
+    touch_price: str | None = None
+    trailing: Trailing | None = None
+    display_quantity: str | None = None
+    hidden: bool = False
+    all_or_none: bool = False
+    minimum_quantity: str | None = None
+    peg: PegTo | None = None
+    self_trade: Literal["none", "newest", "oldest", "both", "decrement"] | None = None
+    client_order_id: str | None = None
+
+
+class NewOrder(OrderTerms, kw_only=True):
     """An order."""
 
     account: AccountNumber
     symbol: str
-    side: Literal["buy", "sell"]
-    type: Literal["limit", "market"]
-    quantity: str
-    price: str | None = None
-    time_in_force: Literal["gtc", "ioc", "fok"] | None = None
-    post_only: bool = False
-    client_order_id: str | None = None
 
 
-class Amendment(Struct, forbid_unknown_fields=True, kw_only=True):
-    """New price and total quantity of an open order; what is left out stays as it is."""
+class NewList(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Orders of one account in one instrument that depend on each other."""
 
     account: AccountNumber
+    symbol: str
+    kind: Literal["oco", "oto", "bracket"]
+    orders: Annotated[
+        list[OrderTerms], Meta(min_length=LIST_ORDERS_MIN, max_length=LIST_ORDERS_MAX)
+    ]
+
+
+class Changes(Struct, forbid_unknown_fields=True, kw_only=True):
+    """New values of an open order; what is left out stays as it is."""
+
     price: str | None = None
     quantity: str | None = None
+    stop_price: str | None = None
+    touch_price: str | None = None
+    display_quantity: str | None = None
+
+
+class Amendment(Changes, kw_only=True):
+    """The body that amends the order of the path."""
+
+    account: AccountNumber
 
 
 class PlaceOperation(NewOrder, tag_field="op", tag="order", kw_only=True):
@@ -65,8 +110,16 @@ class PlaceOperation(NewOrder, tag_field="op", tag="order", kw_only=True):
     id: RequestId = None
 
 
-class _Named(Struct, forbid_unknown_fields=True, kw_only=True):
-    """An operation on one order, named by exactly one of its two ids."""
+class ListOperation(NewList, tag_field="op", tag="list", kw_only=True):
+    """WebSocket: send a list of orders."""
+
+    id: RequestId = None
+
+
+class CancelOperation(
+    Struct, forbid_unknown_fields=True, tag_field="op", tag="cancel", kw_only=True
+):
+    """WebSocket: cancel an order, named by exactly one of its two ids."""
 
     account: AccountNumber
     order_id: OrderId | None = None
@@ -74,15 +127,33 @@ class _Named(Struct, forbid_unknown_fields=True, kw_only=True):
     id: RequestId = None
 
 
-class CancelOperation(_Named, tag_field="op", tag="cancel", kw_only=True):
-    """WebSocket: cancel an order."""
+class AmendOperation(Changes, tag_field="op", tag="amend", kw_only=True):
+    """WebSocket: amend an order, named by exactly one of its two ids."""
+
+    account: AccountNumber
+    order_id: OrderId | None = None
+    client_order_id: str | None = None
+    id: RequestId = None
 
 
-class AmendOperation(_Named, tag_field="op", tag="amend", kw_only=True):
-    """WebSocket: amend an order."""
+class CancelAllOperation(
+    Struct, forbid_unknown_fields=True, tag_field="op", tag="cancel_all", kw_only=True
+):
+    """WebSocket: cancel the open orders of an account, all or those of a symbol or side."""
 
-    price: str | None = None
-    quantity: str | None = None
+    account: AccountNumber
+    symbol: str | None = None
+    side: Literal["buy", "sell"] | None = None
+    id: RequestId = None
+
+
+class SessionOperation(
+    Struct, forbid_unknown_fields=True, tag_field="op", tag="session", kw_only=True
+):
+    """WebSocket: what becomes of the connection's orders when it ends."""
+
+    cancel_on_disconnect: bool
+    id: RequestId = None
 
 
 class _Subscription(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -108,103 +179,103 @@ class PingOperation(Struct, forbid_unknown_fields=True, tag_field="op", tag="pin
 
 Operation = (
     PlaceOperation
+    | ListOperation
     | CancelOperation
     | AmendOperation
+    | CancelAllOperation
+    | SessionOperation
     | SubscribeOperation
     | UnsubscribeOperation
     | PingOperation
 )
 
-DECIMAL_FIELDS: Final = ("price", "quantity")
 
-_EXPECTED: Final = {
+class PhaseChange(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The phase that an instrument is brought into."""
+
+    phase: Literal[
+        "closed",
+        "pre_open",
+        "opening_auction",
+        "continuous",
+        "halt",
+        "volatility_auction",
+        "closing_auction",
+        "post_close",
+    ]
+
+
+class Tick(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The time that the venue's clock is moved to."""
+
+    at: Time
+
+
+class InstrumentLimits(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Terms of an instrument that change while it trades; what is left out stays."""
+
+    quantity_min: str | None = None
+    quantity_max: str | None = None
+    notional_min: str | None = None
+    notional_max: str | None = None
+    collar_bps: int | None = None
+    static_band_bps: int | None = None
+    dynamic_band_bps: int | None = None
+
+
+DECIMAL_FIELDS: Final = frozenset(
+    {
+        "price",
+        "quantity",
+        "stop_price",
+        "touch_price",
+        "display_quantity",
+        "minimum_quantity",
+        "distance",
+        "limit_offset",
+        "offset",
+        "quantity_min",
+        "quantity_max",
+        "notional_min",
+        "notional_max",
+    }
+)
+"""Fields that hold decimal numbers as text."""
+
+_DECIMAL_TEXT: Final = 'a decimal number as text, such as "50000.00"'
+_TIME_TEXT: Final = 'a time in UTC such as "2026-01-31T16:00:00Z", or nanoseconds since 1970'
+_FLAG_TEXT: Final = "true or false"
+_BPS_TEXT: Final = "a whole number of ten-thousandths"
+
+EXPECTED: Final = dict.fromkeys(DECIMAL_FIELDS, _DECIMAL_TEXT) | {
     "account": f"a whole number from 0 to {ACCOUNTS_MAX - 1}",
     "symbol": 'the symbol of an instrument, such as "BTC/USD"',
     "side": '"buy" or "sell"',
-    "type": '"limit" or "market"',
+    "type": '"limit", "market" or "market_to_limit"',
     "quantity": 'a decimal number as text, such as "0.25"',
-    "price": 'a decimal number as text, such as "50000.00"',
-    "time_in_force": '"gtc", "ioc" or "fok"',
-    "post_only": "true or false",
+    "time_in_force": '"gtc", "ioc", "fok", "gtd", "day", "at_open", "at_close" or "auction"',
+    "expires_at": _TIME_TEXT,
+    "at": _TIME_TEXT,
+    "post_only": 'true, false or "slide"',
+    "trailing": 'an object with "distance" or "distance_bps", and "limit_offset" if wanted',
+    "distance_bps": f"a whole number of ten-thousandths from 1 to {TRAIL_BPS_MAX}",
+    "hidden": _FLAG_TEXT,
+    "all_or_none": _FLAG_TEXT,
+    "peg": 'an object with "to", and "offset" if wanted',
+    "to": '"primary", "mid" or "opposite"',
+    "self_trade": '"none", "newest", "oldest", "both" or "decrement"',
     "client_order_id": f"text of 1 to {CLIENT_ORDER_ID_CHARS_MAX} characters",
     "order_id": "a whole number from 1 on",
+    "kind": '"oco", "oto" or "bracket"',
+    "orders": f"an array of {LIST_ORDERS_MIN} or {LIST_ORDERS_MAX} orders",
+    "cancel_on_disconnect": _FLAG_TEXT,
+    "phase": "a phase, such as " + '"halt"',
+    "collar_bps": _BPS_TEXT,
+    "static_band_bps": _BPS_TEXT,
+    "dynamic_band_bps": _BPS_TEXT,
     "channel": ", ".join(f'"{name}"' for name in CHANNELS[:-1]) + f' or "{CHANNELS[-1]}"',
-    "op": '"order", "cancel", "amend", "subscribe", "unsubscribe" or "ping"',
+    "op": '"order", "list", "cancel", "amend", "cancel_all", "session", "subscribe", '
+    '"unsubscribe" or "ping"',
     "id": "text of at most 64 characters, or a whole number",
 }
 """What each field takes, in words."""
-
-_PATH: Final = re.compile(r" - at `\$\.([a-z_]+)`$")
-_NAMED: Final = re.compile(r"^Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
-
-
-class Reader(Generic[T]):
-    """Reads bodies of one kind: `Reader(NewOrder).read(body)`."""
-
-    def __init__(self, kind: Any) -> None:
-        """`kind`: a struct, or a union of tagged structs."""
-        self._decode = msgspec.json.Decoder(kind).decode
-
-    def read(self, body: bytes) -> T:
-        """The typed request; one of the BadRequest errors when it is not one."""
-        try:
-            return self._decode(body)  # type: ignore[no-any-return]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise _explain(body, error) from None
-
-
-def _explain(body: bytes, error: Exception) -> Exception:
-    """The error for a client: what is wrong with the body, outermost fault first."""
-    try:
-        body.decode()
-    except UnicodeDecodeError as fault:
-        return BadEncoding(f"byte {fault.start} of the body is not UTF-8: {fault.reason}")
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as fault:
-        return MalformedJson(str(fault))
-    if not isinstance(document, dict):
-        return WrongShape(f"expected a JSON object, found {found(document)}")
-    text = str(error)
-    named = _NAMED.match(text)
-    if named is not None:
-        verb, field = named.groups()
-        if verb == "missing required":
-            return MissingField(f"expected {_EXPECTED[field]}, found nothing", field)
-        return UnknownField("there is no such field here", field[:FOUND_CHARS_MAX])
-    path = _PATH.search(text)
-    if path is None:
-        return WrongShape(text)
-    field = path.group(1)
-    value = document.get(field)
-    if field in DECIMAL_FIELDS and type(value) in (int, float):
-        return WrongType(
-            f'send a decimal number as text, such as "0.25", not the JSON number {found(value)}: '
-            "binary floats lose digits",
-            field,
-        )
-    return WrongType(f"expected {_EXPECTED[field]}, found {found(value)}", field)
-
-
-def found(value: object) -> str:
-    """A JSON value as an error shows it."""
-    shown = orjson.dumps(value).decode()
-    return shown if len(shown) <= FOUND_CHARS_MAX else shown[: FOUND_CHARS_MAX - 3] + "..."
-
-
-def client_order_id_bytes(text: str) -> bytes:
-    """The bytes of a client order id. BadClientOrderId when it cannot be kept as it is."""
-    if not 1 <= len(text) <= CLIENT_ORDER_ID_CHARS_MAX:
-        raise BadClientOrderId(
-            f"expected 1 to {CLIENT_ORDER_ID_CHARS_MAX} characters, found {len(text)}",
-            "client_order_id",
-        )
-    # Only printable ASCII goes through every protocol unchanged (FIX, HTTP paths, terminals).
-    if not (text.isascii() and text.isprintable()):
-        raise BadClientOrderId("expected printable ASCII characters only", "client_order_id")
-    return text.encode()
-
-
-NEW_ORDER: Final[Reader[NewOrder]] = Reader(NewOrder)
-AMENDMENT: Final[Reader[Amendment]] = Reader(Amendment)
-OPERATION: Final[Reader[Operation]] = Reader(Operation)

@@ -8,16 +8,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from engine.messages import EventFlag
+from engine.messages import EventKind
 from engine.venue import VenueMemory
 from gateway.bridge import Bridge
+from gateway.entry import Administration, OrderEntry
 from gateway.feed import Feed
 from gateway.marketdata import MarketData
 from gateway.metrics import Counts, render
-from gateway.orders import OrderEntry
 from gateway.view import VenueView
 
-LAST: Final = int(EventFlag.LAST)
+REPLACED: Final = int(EventKind.REPLACED)
 
 
 class Service:
@@ -32,6 +32,7 @@ class Service:
         self.feed = Feed(venue.config, self.view, self.market_data)
         self.bridge = Bridge(venue, self._apply)
         self.entry = OrderEntry(venue.config, self.view, self.bridge)
+        self.administration = Administration(venue.config, self.view, self.entry)
         self.counts = Counts()
         self._source = self.bridge.source
 
@@ -48,15 +49,18 @@ class Service:
         """The page for Prometheus."""
         state = {
             "open_orders": self.view.open_count,
-            "pending_commands": self.entry.pending_count,
+            "pending_commands": len(self.entry.pending),
             "event_sequence": self.view.sequence,
         }
         return render(self.venue, self.counts, state)
 
     def _apply(self, event: Any) -> None:
         self.view.apply(event)
+        mine = event.source == self._source
+        if mine and event.kind == REPLACED:
+            self.entry.replaced(event)
         self.feed.publish(event)
         for change in self.market_data.take(event):
             self.feed.publish_market(change)
-        if event.source == self._source and event.flags & LAST:
+        if mine:
             self.entry.settle(event)

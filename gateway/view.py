@@ -1,126 +1,62 @@
 """What the gateway knows of the venue, derived from the event ring alone.
 
-`VenueView.apply` takes every event in order and keeps the orders. Nothing here is rendered or
-sent. What is public of the instruments is kept by `gateway.marketdata`.
+`VenueView.apply` takes every event in order and keeps the orders and the list of instruments.
+Nothing here is rendered or sent. What is public of an instrument is kept by `gateway.marketdata`.
 """
 
 from collections import deque
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final
 
 from engine.config import Config
-from engine.instruments import Instrument
-from engine.messages import EventFlag, EventKind, RejectReason
+from engine.messages import EventKind, ListKind, RejectReason
+from gateway.listings import Listings
+from gateway.order import (
+    CANCELED,
+    FILLED,
+    HELD,
+    IN_BOOK,
+    LIST_SIZES,
+    REJECTED,
+    WAITING,
+    Order,
+    fill_of,
+)
 
 FINISHED_ORDERS_MAX: Final = 1 << 15
 """Ended orders that are remembered, newest last; about 1 KiB each with their fills."""
 
-FILLS_PER_ORDER_MAX: Final = 256
-"""Fills that an order shows, newest last; all of them went out on the `orders` channel."""
-
-OPEN: Final = 0
-FILLED: Final = 1
-CANCELED: Final = 2
-REJECTED: Final = 3
-
-
-class Fill(NamedTuple):
-    """One fill of one order."""
-
-    match_id: int
-    price_ticks: int
-    lots: int
-    maker: bool
-
-
-class Order:
-    """One order, as the events so far leave it."""
-
-    __slots__ = (
-        "account",
-        "client_order_id",
-        "created_ns",
-        "cum_lots",
-        "fill_count",
-        "fills",
-        "instrument",
-        "leaves_lots",
-        "order_id",
-        "order_type",
-        "post_only",
-        "price_ticks",
-        "qty_lots",
-        "reason",
-        "sequence",
-        "side",
-        "state",
-        "time_in_force",
-        "traded",
-        "updated_ns",
-    )
-
-    def __init__(self, event: Any) -> None:
-        """From its ACCEPTED or REJECTED event."""
-        self.order_id: int = event.order_id
-        self.client_order_id: bytes = event.client_order_id.rstrip(b"\0")
-        self.account: int = event.account
-        self.instrument: int = event.instrument
-        self.side: int = event.side
-        self.order_type: int = event.order_type
-        self.time_in_force: int = event.time_in_force
-        self.post_only: bool = event.flags & EventFlag.POST_ONLY != 0
-        self.price_ticks: int = event.price_ticks
-        self.qty_lots: int = event.qty_lots
-        self.leaves_lots: int = event.qty_lots
-        self.cum_lots = 0
-        self.traded = 0
-        "Sum of price_ticks * lots of all fills."
-        self.fill_count = 0
-        self.fills: deque[Fill] | None = None
-        self.state = OPEN
-        self.reason = 0
-        "Why it ended, a RejectReason; 0 for none."
-        self.created_ns: int = event.time_ns
-        self.updated_ns: int = event.time_ns
-        self.sequence: int = event.sequence
-        "Of the last event that touched it."
-
-    def fill(self, event: Any, maker: bool) -> None:
-        """Take over one trade."""
-        self.cum_lots += event.qty_lots
-        self.traded += event.price_ticks * event.qty_lots
-        self.fill_count += 1
-        if self.fills is None:
-            self.fills = deque(maxlen=FILLS_PER_ORDER_MAX)
-        self.fills.append(Fill(event.match_id, event.price_ticks, event.qty_lots, maker))
-
-    def touch(self, event: Any) -> None:
-        """Note the event that changed the order last."""
-        self.updated_ns = event.time_ns
-        self.sequence = event.sequence
-
 
 class VenueView:
-    """Orders of the whole venue."""
+    """Orders and instruments of the whole venue."""
 
     def __init__(self, config: Config) -> None:
         """Before the first event."""
-        self.instruments: tuple[Instrument, ...] = config.instruments
+        self.listings = Listings(config)
+        self.instruments = self.listings.instruments
         self.sequence = 0
         "The last event that was applied."
         self._orders: dict[int, Order] = {}
         self._by_client_id: dict[tuple[int, bytes], Order] = {}
         self._open: dict[int, dict[int, Order]] = {}
         self._finished: deque[Order] = deque()
-        self._handlers = {
-            int(EventKind.ACCEPTED): self._accepted,
-            int(EventKind.REJECTED): self._rejected,
-            int(EventKind.TRADE): self._traded,
-            int(EventKind.RESTED): self._rested,
-            int(EventKind.CANCELED): self._canceled,
-            int(EventKind.REPLACED): self._replaced,
-            int(EventKind.CANCEL_REJECTED): self._ignored,
-            int(EventKind.REPLACE_REJECTED): self._ignored,
+        self._lists: dict[int, list[Order]] = {}
+        "Orders of a list that is not complete yet, by the source that sends it."
+        handlers: dict[EventKind, Callable[[Any], None]] = {
+            EventKind.ACCEPTED: self._accepted,
+            EventKind.REJECTED: self._rejected,
+            EventKind.TRADE: self._traded,
+            EventKind.RESTED: self._rested,
+            EventKind.CANCELED: self._canceled,
+            EventKind.REPLACED: self._replaced,
+            EventKind.TRIGGERED: self._triggered,
+            EventKind.LEVEL: self._left_level,
+            EventKind.PREVENTED: self._prevented,
+            EventKind.PHASED: self.listings.phased,
+            EventKind.CLOCK: self.listings.clocked,
+            EventKind.INSTRUMENT: self.listings.changed,
         }
+        self._handlers = {int(kind): handlers.get(kind, self._ignored) for kind in EventKind}
 
     # --- questions -----------------------------------------------------------------------------
 
@@ -153,6 +89,8 @@ class VenueView:
         order = Order(event)
         self._remember(order)
         self._open.setdefault(order.account, {})[order.order_id] = order
+        if order.place == HELD:
+            self._join_list(order, event)
 
     def _rejected(self, event: Any) -> None:
         # A duplicate carries the id of the first order, a malformed order has none.
@@ -164,21 +102,23 @@ class VenueView:
         self._finish(order, REJECTED)
 
     def _traded(self, event: Any) -> None:
-        taker = self._orders[event.order_id]
-        maker = self._orders[event.maker_order_id]
-        for order, leaves, is_maker in (
-            (taker, event.leaves_lots, False),
-            (maker, event.maker_leaves_lots, True),
+        for order_id, leaves in (
+            (event.order_id, event.leaves_lots),
+            (event.maker_order_id, event.maker_leaves_lots),
         ):
-            order.fill(event, is_maker)
+            order = self._orders[order_id]
+            order.fill(fill_of(event, order_id))
             order.leaves_lots = leaves
+            order.place = IN_BOOK
             order.touch(event)
             if leaves == 0:
                 self._end(order, FILLED)
+                self._release_followers(order)
 
     def _rested(self, event: Any) -> None:
         order = self._orders[event.order_id]
         assert order.leaves_lots == event.leaves_lots, "the view lost a fill"
+        order.rest(event.price_ticks)
         order.touch(event)
 
     def _canceled(self, event: Any) -> None:
@@ -196,8 +136,53 @@ class VenueView:
         order.touch(event)
         assert order.leaves_lots + order.cum_lots == order.qty_lots, "the view lost a fill"
 
+    def _triggered(self, event: Any) -> None:
+        order = self._orders[event.order_id]
+        order.triggered = True
+        order.price_ticks = event.price_ticks
+        order.touch(event)
+
+    def _left_level(self, event: Any) -> None:
+        if event.order_id:  # a peg; it rests anew at once, or waits for its reference
+            order = self._orders[event.order_id]
+            order.place = WAITING
+            order.touch(event)
+
+    def _prevented(self, event: Any) -> None:
+        for order_id, leaves in (
+            (event.order_id, event.leaves_lots),
+            (event.maker_order_id, event.maker_leaves_lots),
+        ):
+            order = self._orders[order_id]
+            order.leaves_lots = leaves
+            order.qty_lots -= event.qty_lots
+            order.touch(event)
+
     def _ignored(self, event: Any) -> None:
-        """A refused change changes nothing."""
+        """It changes nothing here: a refused change, a repetition, what an auction would do."""
+
+    # --- lists ---------------------------------------------------------------------------------
+
+    def _join_list(self, order: Order, event: Any) -> None:
+        """An order of a list; with the last one the list begins."""
+        held = self._lists.setdefault(event.source, [])
+        if event.list_index == 0:
+            held.clear()  # what was there has been cancelled
+        held.append(order)
+        if event.list_index + 1 < LIST_SIZES[event.list_kind]:
+            return
+        for each in held:
+            each.list_orders = tuple(held)
+        entering = held if event.list_kind == ListKind.OCO else held[:1]
+        for each in entering:
+            each.place = WAITING
+        del self._lists[event.source]
+
+    def _release_followers(self, order: Order) -> None:
+        """The first order of a list is filled: those that were held for it enter."""
+        for follower in order.list_orders[1:] if order.leads_list else ():
+            if follower.place == HELD:
+                follower.place = WAITING
 
     # --- the table of orders -------------------------------------------------------------------
 

@@ -2,8 +2,10 @@
 
 from aiohttp import web
 
+from gateway.http.administration import AdministrationRoutes
 from gateway.http.guard import Guard
 from gateway.http.market import MarketRoutes
+from gateway.http.orders import OrderRoutes
 from gateway.http.routes import Routes
 from gateway.http.websocket import WebSockets
 from gateway.service import Service
@@ -15,7 +17,9 @@ def build_app(service: Service) -> web.Application:
     guard = Guard(service.counts.requests)
     sockets = WebSockets(service)
     app.router.add_route("GET", "/api/v1/ws", guard.around(sockets.connect))
+    OrderRoutes(service).add_to(app.router, guard)
     MarketRoutes(service).add_to(app.router, guard)
+    AdministrationRoutes(service).add_to(app.router, guard)
     Routes(service).add_to(app.router, guard)
 
     async def shut_down(app: web.Application) -> None:

@@ -4,6 +4,7 @@ There are no middlewares, because each costs every order some microseconds; a ha
 once when it is added to the router.
 """
 
+import asyncio
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable
@@ -13,9 +14,9 @@ from urllib.parse import urlsplit
 import orjson
 from aiohttp import web
 
+from gateway.entry import Answer, Reply
 from gateway.errors import Forbidden, GatewayError, InternalError
-from gateway.orders import Reply
-from gateway.schema import found
+from gateway.reading import found
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -41,6 +42,18 @@ def replied(reply: Reply) -> web.Response:
         headers=reply.headers,
         content_type=JSON if reply.status < 400 else PROBLEM,
     )
+
+
+async def awaited(send: Callable[[Answer], None]) -> web.Response:
+    """Send commands and wait for their reply. A client that goes away leaves no harm behind."""
+    future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+    def answer(reply: Reply) -> None:
+        if not future.done():
+            future.set_result(reply)
+
+    send(answer)
+    return replied(await future)
 
 
 class Guard:

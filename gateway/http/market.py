@@ -18,7 +18,7 @@ from gateway.market_documents import (
     trade_document,
 )
 from gateway.marketdata import TRADES_KEPT_MAX
-from gateway.schema import found
+from gateway.reading import found
 from gateway.service import Service
 
 LEVEL_DEFAULT: Final = 2
@@ -46,6 +46,7 @@ class MarketRoutes:
         """`service` is started before the first request."""
         self._config = service.config
         self._data = service.market_data
+        self._listings = service.view.listings
 
     def add_to(self, router: web.UrlDispatcher, guard: Guard) -> None:
         """Put the endpoints into a router."""
@@ -104,6 +105,6 @@ class MarketRoutes:
     def _instrument(self, request: web.Request) -> Instrument:
         symbol = request.match_info["symbol"]
         try:
-            return self._config.instrument(symbol)
+            return self._listings.instrument(symbol)
         except KeyError:
             raise NoSuchSymbol(f"there is no instrument {found(symbol)}", "symbol") from None

@@ -6,7 +6,8 @@ from aiohttp import web
 
 from engine.limits import ACCOUNTS_MAX
 from gateway.errors import BadParameter
-from gateway.schema import ORDER_ID_MAX, found
+from gateway.reading import found
+from gateway.schema import ORDER_ID_MAX
 
 DIGITS_MAX: Final = 19
 """Digits of the largest int64; longer numbers are not even parsed."""
@@ -39,6 +40,15 @@ def optional_number(request: web.Request, name: str, default: int, least: int, m
     """A query parameter that may be left out."""
     text = request.query.get(name)
     return default if text is None else whole_number(text, name, least, most)
+
+
+def one_of(request: web.Request, name: str, *words: str) -> str | None:
+    """A query parameter that is one of some words; None when it is left out."""
+    text = request.query.get(name)
+    if text is not None and text not in words:
+        expected = " or ".join(f'"{word}"' for word in words)
+        raise BadParameter(f"expected {expected}, found {found(text)}", name)
+    return text
 
 
 def account_number(text: str | None) -> int:

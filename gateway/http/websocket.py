@@ -1,6 +1,7 @@
 """The WebSocket: operations in, replies and channels out, one connection each.
 
-A client sends JSON objects with an `op`: order, cancel, amend, subscribe, unsubscribe, ping.
+A client sends JSON objects with an `op`: order, list, cancel, amend, cancel_all, session,
+subscribe, unsubscribe, ping.
 Each gets one reply with the same `op` and `id` and a `status` as in HTTP, in the order in which
 the engine answers. One task reads, one writes what the backlog holds; a client that reads too
 slowly is closed with 1013 and slows nobody.
@@ -16,6 +17,7 @@ import orjson
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from gateway.channels import ORDERS, Topic
+from gateway.entry import Answer, Reply, Session, Target
 from gateway.errors import (
     Contradiction,
     GatewayError,
@@ -25,13 +27,15 @@ from gateway.errors import (
     WrongShape,
 )
 from gateway.feed import Subscriber
-from gateway.orders import Answer, Reply, Target
+from gateway.reading import OPERATION
 from gateway.schema import (
-    OPERATION,
     AmendOperation,
+    CancelAllOperation,
     CancelOperation,
+    ListOperation,
     PingOperation,
     PlaceOperation,
+    SessionOperation,
     SubscribeOperation,
     UnsubscribeOperation,
 )
@@ -53,8 +57,11 @@ _log: Final = logging.getLogger(__name__)
 
 _NAMES: Final[dict[type, str]] = {
     PlaceOperation: "order",
+    ListOperation: "list",
     CancelOperation: "cancel",
     AmendOperation: "amend",
+    CancelAllOperation: "cancel_all",
+    SessionOperation: "session",
     SubscribeOperation: "subscribe",
     UnsubscribeOperation: "unsubscribe",
     PingOperation: "ping",
@@ -110,13 +117,17 @@ class Connection:
         self._statuses = service.counts.operations
         self._socket = socket_response
         self._transport = request.transport
+        self._session = Session()
         self._subscriber = Subscriber(service.config.gateway.ws_backlog_max, self._drop)
         self._writer: asyncio.Task[None] | None = None
         self._closer: asyncio.Task[None] | None = None
         self._handlers: dict[type, Any] = {
             PlaceOperation: self._place,
+            ListOperation: self._place_list,
             CancelOperation: self._cancel,
             AmendOperation: self._amend,
+            CancelAllOperation: self._cancel_all,
+            SessionOperation: self._set_session,
             SubscribeOperation: self._subscribe,
             UnsubscribeOperation: self._unsubscribe,
             PingOperation: self._ping,
@@ -136,6 +147,7 @@ class Connection:
                     error = WrongShape("expected a text message, found a binary one")
                     self._reply(None, None, Reply.of(error))
         finally:
+            self._service.entry.end_session(self._session)
             self._service.feed.remove(self._subscriber)
             self._writer.cancel()
             if self._closer is not None:
@@ -216,14 +228,28 @@ class Connection:
             self._subscriber.push(orjson.dumps(document))
 
     def _place(self, operation: PlaceOperation, answer: Answer) -> None:
-        self._service.entry.place(operation, answer)
+        self._service.entry.place(operation, answer, self._placing())
+
+    def _place_list(self, operation: ListOperation, answer: Answer) -> None:
+        self._service.entry.place_list(operation, answer, self._placing())
+
+    def _placing(self) -> Session | None:
+        """The session, if it is to know the orders that are sent now."""
+        return self._session if self._session.cancel_on_disconnect else None
 
     def _cancel(self, operation: CancelOperation, answer: Answer) -> None:
         self._service.entry.cancel(_target_of(operation), answer)
 
     def _amend(self, operation: AmendOperation, answer: Answer) -> None:
-        target = _target_of(operation)
-        self._service.entry.amend(target, operation.price, operation.quantity, answer)
+        self._service.entry.amend(_target_of(operation), operation, answer)
+
+    def _cancel_all(self, operation: CancelAllOperation, answer: Answer) -> None:
+        account, symbol, side = operation.account, operation.symbol, operation.side
+        self._service.entry.cancel_all(account, symbol, side, answer)
+
+    def _set_session(self, operation: SessionOperation, answer: Answer) -> None:
+        self._session.cancel_on_disconnect = operation.cancel_on_disconnect
+        answer(Reply(200, {"cancel_on_disconnect": operation.cancel_on_disconnect}))
 
     def _subscribe(self, operation: SubscribeOperation, answer: Answer) -> None:
         topic = self._topic_of(operation)

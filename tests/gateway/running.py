@@ -17,7 +17,8 @@ from tools.supervisor import Supervisor
 PATIENCE_S = 30.0
 """How long a test waits for what must happen; reached only when something is broken."""
 
-OVERRIDES = {"gateway.http": "127.0.0.1:0", "venue.layout": "compact"}
+OVERRIDES = {"gateway.http": "127.0.0.1:0", "venue.layout": "compact", "venue.tick_ms": 0}
+"""Without a clock of its own the venue does what the test sends, and nothing else."""
 
 
 class Client:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.bridge import EVENTS_PER_TURN_MAX
 from gateway.channels import CHANNELS
-from gateway.view import FILLS_PER_ORDER_MAX
+from gateway.order import FILLS_PER_ORDER_MAX
 from tests.gateway.streaming import FollowedBook, FollowedOrders, stream
 
 pytestmark = pytest.mark.system

@@ -187,12 +187,19 @@ def test_reference_data(client):
         "quote": "USD",
         "tick": "0.01",
         "lot": "0.0001",
+        "quantity_min": "0.0001",
         "quantity_max": "100.0000",
+        "notional_min": "0.000000",
         "notional_max": "5000000.000000",
         "price_min": "0.01",
         "price_max": "10995116277.76",
+        "price_steps": [],
         "collar_bps": 2000,
+        "static_band_bps": None,
+        "dynamic_band_bps": None,
         "reference_price": "50000.00",
+        "phase": "continuous",
+        "phase_ends_us": None,
     }
     accounts = client.get("/api/v1/accounts")[1]["accounts"]
     assert {"account": 1, "name": "alice"} in accounts

@@ -5,7 +5,8 @@ import socket
 import pytest
 
 from engine.messages import RejectReason
-from gateway.errors import EngineRefusal, GatewayError
+from gateway.errors import GatewayError
+from gateway.refusals import EngineRefusal
 from tests.gateway.running import dropped, limit_order, running
 
 pytestmark = pytest.mark.system
@@ -77,7 +78,7 @@ FIELD_FAULTS = [
     ({"symbol": ""}, 422, "unknown_symbol", "symbol"),
     ({"side": "BUY"}, 400, "wrong_type", "side"),
     ({"type": "stop"}, 400, "wrong_type", "type"),
-    ({"time_in_force": "day"}, 400, "wrong_type", "time_in_force"),
+    ({"time_in_force": "week"}, 400, "wrong_type", "time_in_force"),
     ({"post_only": "yes"}, 400, "wrong_type", "post_only"),
     ({"price": 45000}, 400, "wrong_type", "price"),
     ({"price": 45000.5}, 400, "wrong_type", "price"),
@@ -209,7 +210,7 @@ def test_paths_and_queries(venue, client, method, path, status, code, field):
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", ORDERS, "GET, POST"),
+        ("PUT", ORDERS, "DELETE, GET, POST"),
         ("POST", "/api/v1/orders/1", "DELETE, GET, PATCH"),
         ("DELETE", "/ready", "GET"),
         ("OPTIONS", "/api/v1/instruments", "GET"),
@@ -355,10 +356,28 @@ def test_numbers_and_codes_of_the_gateways_errors_are_unique():
     assert len(set(found.values())) == len(found)
 
 
+ENDINGS = {
+    "NONE",
+    "IOC_REMAINDER",
+    "FOK_UNFILLABLE",
+    "CANCELED_BY_CLIENT",
+    "REDUCED_TO_FILLED",
+    "SELF_TRADE",
+    "MINIMUM_UNFILLABLE",
+    "LIST_DONE",
+    "TOO_MANY_WAITING",
+    "AUCTION_OVER",
+    "DAY_OVER",
+    "MASS_CANCELED",
+    "DELISTED",
+    "VOLATILITY",
+}
+"""Reasons for which an order ends that was accepted; they refuse nothing."""
+
+
 def test_every_reason_to_refuse_has_a_text():
-    ended = {"NONE", "IOC_REMAINDER", "FOK_UNFILLABLE", "CANCELED_BY_CLIENT", "REDUCED_TO_FILLED"}
     for reason in RejectReason:
-        if reason.name not in ended:
+        if reason.name not in ENDINGS:
             problem = EngineRefusal(reason).document()
             assert problem["code"] == reason.name.lower()
             assert problem["number"] == reason

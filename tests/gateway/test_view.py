@@ -15,7 +15,8 @@ from engine.messages import (
 )
 from gateway import view as view_module
 from gateway.documents import average_price, order_document
-from gateway.view import CANCELED, FILLED, OPEN, VenueView
+from gateway.order import CANCELED, FILLED, OPEN
+from gateway.view import VenueView
 from ipc.record import numpy_dtype
 
 pytestmark = pytest.mark.interpreted

@@ -155,7 +155,7 @@ FAULTS = [
     ('{"op":"subscribe","channel":"orders","account":1,"symbol":"X"}', "symbol", "contradiction"),
     ('{"op":"subscribe","channel":"book"}', "symbol", "contradiction"),
     ('{"op":"subscribe","channel":"book","symbol":"X"}', "symbol", "unknown_symbol"),
-    ('{"op":"order","id":7}', "account", "missing_field"),
+    ('{"op":"order","id":7}', "side", "missing_field"),
     (b"\xff\xff", None, "bad_encoding"),
 ]
 

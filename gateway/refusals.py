@@ -1,0 +1,106 @@
+"""The engine's reasons to refuse, as the gateway's clients read them.
+
+Each has the number and, in lower case, the name of its `RejectReason`. A reason that can only end
+an order that was accepted is no refusal and has no text here.
+"""
+
+from typing import Any, Final
+
+from engine.limits import ICEBERG_PEAKS_MAX
+from engine.messages import RejectReason
+from gateway.errors import GatewayError
+
+
+class EngineRefusal(GatewayError):
+    """The engine's own verdict on a command."""
+
+    status, title = 422, "The engine refused the request"
+
+    def __init__(self, reason: int, **members: Any) -> None:
+        """`reason`: the RejectReason of the event that answered."""
+        found = RejectReason(reason)
+        field, detail = _REFUSALS[found]
+        super().__init__(detail, field, **members)
+        self.number = found.value
+        self.code = found.name.lower()
+        if found in _CONFLICTS:
+            self.status = 409
+        elif found in (RejectReason.UNKNOWN_ORDER, RejectReason.UNKNOWN_CLIENT_ORDER_ID):
+            self.status = 404
+
+
+_CONFLICTS: Final = (
+    RejectReason.DUPLICATE_CLIENT_ORDER_ID,
+    RejectReason.PHASE_FORBIDS,
+    RejectReason.NOT_AMENDABLE,
+)
+
+_TERMS: Final = "see /api/v1/instruments"
+
+_REFUSALS: Final[dict[RejectReason, tuple[str | None, str]]] = {
+    RejectReason.UNKNOWN_COMMAND: (None, "this kind of command does not exist"),
+    RejectReason.UNKNOWN_INSTRUMENT: ("symbol", "there is no such instrument"),
+    RejectReason.BAD_SIDE: ("side", "expected buy or sell"),
+    RejectReason.BAD_ORDER_TYPE: ("type", "this type does not go with the order's other terms"),
+    RejectReason.BAD_TIME_IN_FORCE: (
+        "time_in_force",
+        "this time in force does not go with the order's other terms",
+    ),
+    RejectReason.BAD_QUANTITY: ("quantity", "the quantity is out of range"),
+    RejectReason.BAD_PRICE: ("price", "the price is out of the instrument's range"),
+    RejectReason.BAD_FLAGS: ("post_only", "this order cannot be post-only"),
+    RejectReason.DUPLICATE_CLIENT_ORDER_ID: (
+        "client_order_id",
+        "the account has used this id for the order that is shown; nothing was sent again",
+    ),
+    RejectReason.UNKNOWN_CLIENT_ORDER_ID: ("client_order_id", "the account has no such order"),
+    RejectReason.BAD_TERMS: (None, "the terms of the order exclude each other"),
+    RejectReason.BAD_DISPLAY: (
+        "display_quantity",
+        f"expected at least one part in {ICEBERG_PEAKS_MAX} of the quantity, and not more than it",
+    ),
+    RejectReason.BAD_PHASE: ("phase", "there is no such phase"),
+    RejectReason.BAD_TERM: (None, "an instrument has no such term, or not this value of it"),
+    RejectReason.OFF_STEP: ("price", f"not on a step of the instrument's tick table, {_TERMS}"),
+    RejectReason.QUANTITY_BELOW_MIN: (
+        "quantity",
+        f"below quantity_min of the instrument, {_TERMS}",
+    ),
+    RejectReason.UNKNOWN_ACCOUNT: ("account", "there is no such account"),
+    RejectReason.QUANTITY_ABOVE_MAX: (
+        "quantity",
+        f"above quantity_max of the instrument, {_TERMS}",
+    ),
+    RejectReason.NOTIONAL_ABOVE_MAX: (
+        "quantity",
+        f"price times quantity is above notional_max of the instrument, {_TERMS}",
+    ),
+    RejectReason.PRICE_COLLAR: (
+        "price",
+        f"further from the last trade than collar_bps of the instrument, {_TERMS}",
+    ),
+    RejectReason.INSUFFICIENT_BALANCE: (
+        "quantity",
+        "the available balance of the account does not cover the order",
+    ),
+    RejectReason.NOTIONAL_OVERFLOW: (
+        "quantity",
+        "price times quantity is larger than any amount the venue can hold",
+    ),
+    RejectReason.TOO_MANY_ORDERS: (None, "the venue holds as many open orders as it can"),
+    RejectReason.NOTIONAL_BELOW_MIN: (
+        "quantity",
+        f"price times quantity is below notional_min of the instrument, {_TERMS}",
+    ),
+    RejectReason.UNKNOWN_ORDER: ("order_id", "the account has no such open order"),
+    RejectReason.WOULD_TRADE: ("price", "a post-only order must not trade on arrival"),
+    RejectReason.BOOK_FULL: ("price", "the book has no room at this price"),
+    RejectReason.PHASE_FORBIDS: (
+        None,
+        f"not in the phase that the instrument is in, {_TERMS}",
+    ),
+    RejectReason.NO_OPPOSITE: (None, "there is no price yet that the order could follow"),
+    RejectReason.EXPIRED: ("expires_at", "the time is not after the venue's clock"),
+    RejectReason.LIST_BROKEN: (None, "the orders of the list do not follow each other"),
+    RejectReason.NOT_AMENDABLE: (None, "this cannot be changed of this order as it is now"),
+}
