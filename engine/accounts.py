@@ -4,7 +4,7 @@ Made once from the configuration; risk fills its table of balances from them, ga
 read names. Amounts are whole units of their asset.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -58,6 +58,18 @@ class Account:
     "Accounts with the same group do not trade with each other if one prevents it."
     prevention: int
     "Prevention of its orders that do not say."
+
+    def render(self, assets: Sequence[Asset]) -> str:
+        """One line, as it is printed at the start of the venue."""
+        owned = (
+            f"{assets[index].name}={assets[index].to_text(units)}" for index, units in self.balances
+        )
+        line = f"  account {self.number:<4}{self.name}: {' '.join(owned) or 'no balances'}"
+        if self.group != self.number:
+            line += f" group={self.group}"
+        if self.prevention != Prevention.NONE:
+            line += f" self_trade={Prevention(self.prevention).name.lower()}"
+        return line
 
 
 def make_account(

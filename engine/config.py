@@ -214,27 +214,11 @@ class Config:
             lines.append(f"  {name:<12}{' '.join(values)}")
         assets = " ".join(f"{asset.name}({asset.decimals})" for asset in self.assets)
         lines.append(f"  {'assets':<12}{assets}")
-        lines += _some(self.instruments, "instruments", self._render_instrument)
-        lines += _some(self.accounts, "accounts", self._render_account)
+        quotes = [self.assets[each.quote_asset_index] for each in self.instruments]
+        traded = tuple(zip(self.instruments, quotes, strict=True))
+        lines += _some(traded, "instruments", lambda pair: pair[0].render(pair[1]))
+        lines += _some(self.accounts, "accounts", lambda account: account.render(self.assets))
         return "\n".join(lines)
-
-    def _render_instrument(self, instrument: Instrument) -> str:
-        quote = self.assets[instrument.quote_asset_index]
-        reference = instrument.reference_ticks
-        return (
-            f"  {instrument.symbol:<12}tick={instrument.tick:f} lot={instrument.lot:f}"
-            f" qty_max={instrument.lots_to_qty(instrument.qty_max_lots)}"
-            f" notional_max={quote.to_text(instrument.notional_max_units)}"
-            f" collar_bps={instrument.collar_bps}"
-            f" reference={instrument.ticks_to_price(reference) if reference else 'none'}"
-        )
-
-    def _render_account(self, account: Account) -> str:
-        owned = (
-            f"{self.assets[index].name}={self.assets[index].to_text(units)}"
-            for index, units in account.balances
-        )
-        return f"  account {account.number:<4}{account.name}: {' '.join(owned) or 'no balances'}"
 
 
 def load(path: Path = DEFAULT_PATH, overrides: Mapping[str, Any] | None = None) -> Config:

@@ -20,6 +20,7 @@ from engine.limits import (
     SCHEDULE_MAX,
     SHARDS_MAX,
 )
+from engine.messages import Phase
 from engine.scale import DECIMALS_MAX, INT64_MAX, Scale
 from engine.schedule import PHASE_NAME, PHASES, ScheduledPhase, make_schedule
 from engine.schema import Problems, decimal, tables, text, whole
@@ -187,6 +188,36 @@ class Instrument:
     def lots_to_qty(self, lots: int) -> str:
         """The exact decimal quantity."""
         return self.quantities.text(lots)
+
+    def render(self, quote: Asset) -> str:
+        """One line, as it is printed at the start of the venue; what is at rest is left out."""
+        reference = self.reference_ticks
+        values: dict[str, Any] = {
+            "tick": f"{self.tick:f}",
+            "lot": f"{self.lot:f}",
+            "qty_max": self.lots_to_qty(self.qty_max_lots),
+            "notional_max": quote.to_text(self.notional_max_units),
+            "collar_bps": self.collar_bps,
+            "reference": self.ticks_to_price(reference) if reference else "none",
+            "phase": Phase(self.phase).name.lower(),
+        }
+        steps = ",".join(
+            f"{self.ticks_to_price(first)}:{self.ticks_to_price(step)}"
+            for first, step in self.price_steps
+        )
+        unless_usual = {
+            "qty_min": self.lots_to_qty(self.qty_min_lots) if self.qty_min_lots > 1 else "",
+            "notional_min": quote.to_text(self.notional_min_units)
+            if self.notional_min_units
+            else "",
+            "price_steps": steps,
+            "static_band_bps": self.static_band_bps,
+            "dynamic_band_bps": self.dynamic_band_bps,
+            "schedule": f"{len(self.schedule)} phases" if self.schedule else "",
+            "shard": "" if self.shard is None else str(self.shard),
+        }
+        values |= {name: value for name, value in unless_usual.items() if value}
+        return f"  {self.symbol:<12}" + " ".join(f"{key}={value}" for key, value in values.items())
 
 
 class _Derivation:

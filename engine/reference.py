@@ -185,7 +185,7 @@ UNLISTED_TERMS: Final[Mapping[str, int]] = {
     "notional_max_units": BALANCE_MAX,
     "phase": Phase.CONTINUOUS,
 }
-"""What an instrument begins with that is listed later, 0 for the rest; commands set terms before."""
+"""What an instrument begins with that is listed later, 0 for the rest; commands set terms first."""
 
 assert InstrumentTerms.end == TERM_COUNT * WORD_BYTES, "terms are words without gaps"
 assert set(TERM_BOUNDS) == set(InstrumentTerms.fields)

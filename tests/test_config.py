@@ -27,45 +27,7 @@ from engine.config import (
 )
 from engine.instruments import InstrumentTable
 from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, BALANCE_MAX, INSTRUMENTS_MAX
-
-TABLES: dict[str, Any] = {
-    "assets": [{"name": "USD", "decimals": 2}, {"name": "BTC", "decimals": 8}],
-    "instruments": [
-        {
-            "symbol": "BTC/USD",
-            "base": "BTC",
-            "quote": "USD",
-            "tick": "0.50",
-            "lot": "0.02",
-            "qty_max": "10",
-            "notional_max": "250000.00",
-        }
-    ],
-    "accounts": [{"number": 7, "name": "alice", "balances": {"USD": "1000.25"}}],
-}
-
-MISSING = object()
-
-
-def changed(path: str, value: object) -> dict[str, Any]:
-    """TABLES with the key at `path` set to a value, or removed."""
-    tables = copy.deepcopy(TABLES)
-    *parents, last = (int(part) if part.isdigit() else part for part in re.findall(r"\w+", path))
-    place: Any = tables
-    for parent in parents:
-        place = place[parent] if isinstance(parent, int) else place.setdefault(parent, {})
-    if value is MISSING:
-        del place[last]
-    else:
-        place[last] = value
-    return tables
-
-
-def problems_of(tables: dict[str, Any]) -> tuple[str, ...]:
-    with pytest.raises(ConfigError) as caught:
-        Config.build(**tables)
-    return caught.value.problems
-
+from tests.config_tables import MISSING, TABLES, changed, problems_of
 
 # --- the shipped file --------------------------------------------------------------------------
 
@@ -167,6 +129,17 @@ def test_it_is_printed_with_what_counts_and_not_at_any_length() -> None:
     text = Config.build(**TABLES).render()
     for part in ("durability=memory", "http=127.0.0.1:8080", "BTC/USD", "tick=0.50", "USD=1000.25"):
         assert part in text
+    rich: dict[str, Any] = copy.deepcopy(TABLES)
+    rich["instruments"][0] |= {
+        "price_steps": [{"from": "0", "step": "1"}],
+        "qty_min": "0.04",
+        "phase": "halt",
+    }
+    rich["accounts"][0] |= {"group": 9, "self_trade": "both"}
+    rendered = Config.build(**rich).render()
+    for part in ("price_steps=0.00:1.00", "qty_min=0.04", "phase=halt", "group=9 self_trade=both"):
+        assert part in rendered
+        assert part not in text
     accounts = [{"number": number, "name": f"a{number}"} for number in range(100)]
     assert "... and 88 more accounts" in Config.build(**{**TABLES, "accounts": accounts}).render()
 

@@ -207,16 +207,21 @@ def _set_term(instrument: int, term: int, value: int) -> Values:
 
 
 def _terms_of(instrument: Instrument) -> dict[str, int]:
-    """All terms of an instrument that commands may set, by name."""
+    """All terms of an instrument that commands may set, by name, in an order that ingest accepts.
+
+    Each term has to fit those before it: highest price before lowest, the number of ranges last.
+    """
     terms = {
         "base_asset": instrument.base_asset_index,
         "quote_asset": instrument.quote_asset_index,
-        "step_count": len(instrument.price_steps),
     }
+    if instrument.price_max_ticks >= UNLISTED_TERMS["price_min_ticks"]:
+        terms["price_max_ticks"] = instrument.price_max_ticks
     for name in TERM_NUMBERS:
         value = getattr(instrument, name, None)
         if isinstance(value, int) and name not in ("phase", "shard"):
             terms[name] = int(value)
     for index, (first, step) in enumerate(instrument.price_steps):
         terms[f"step_from[{index}]"], terms[f"step_ticks[{index}]"] = first, step
+    terms["step_count"] = len(instrument.price_steps)
     return terms
