@@ -121,7 +121,7 @@ def run(stage: Stage, decisions: list[Decision], random: Random) -> list[Event]:
 def test_the_stage_agrees_with_its_twin(seed: int, habits: Habits, chunks_max: int) -> None:
     stream = bulk(seed, 4_000 if INTERPRETED else 8_000, habits, 2)
     decisions = [renamed(each) for each in decisions_of(stream.market, stream.commands)]
-    exchange = Exchange(2, chunks_max=chunks_max)
+    exchange = Exchange(stream.market.instruments, chunks_max=chunks_max)
     expected = [event for decision in decisions for event in exchange.decide(decision)]
     full = sum(event.reason == RejectReason.BOOK_FULL for event in expected)
     assert (full > 0) == (chunks_max < 100), "the pool of chunks is exhausted, or it is not"

@@ -14,19 +14,26 @@ from engine.limits import (
 from engine.messages import (
     COMMAND_CODEC,
     EVENT_CODECS,
+    TERMS_CODEC,
     ChangeEvent,
+    CheckpointEvent,
     CommandFlag,
     EventFlag,
     EventKind,
+    InstrumentEvent,
     OrderEvent,
     OrderType,
+    PhaseEvent,
     SequencedCommand,
     Side,
+    TermsEvent,
     TimeInForce,
     TradeEvent,
+    decode_event,
 )
 from engine.messages import Command as EngineCommand
 from engine.messages import Decision as EngineDecision
+from ipc.record import flat_fields
 from tests import twin
 from tests.twin.bench import Bench, brief, reasons
 from tests.twin.messages import EVENT_TYPES
@@ -55,10 +62,14 @@ def bench() -> Bench:
         (twin.OrderEvent, OrderEvent),
         (twin.TradeEvent, TradeEvent),
         (twin.ChangeEvent, ChangeEvent),
+        (twin.TermsEvent, TermsEvent),
+        (twin.PhaseEvent, PhaseEvent),
+        (twin.InstrumentEvent, InstrumentEvent),
+        (twin.CheckpointEvent, CheckpointEvent),
     ],
 )
 def test_messages_have_the_fields_of_the_engine(mine: Any, declared: Any) -> None:
-    names = [name for name in declared.fields if name != "stamp_ticks"]
+    names = [name for name, _, _ in flat_fields(declared) if name != "stamp_ticks"]
     assert list(mine._fields) == names
 
 
@@ -67,10 +78,14 @@ def test_plain_makes_engine_events_comparable() -> None:
         size = codec.struct.size
         (decoded,) = codec.decode_many(bytes(8) + bytes([kind]) + bytes(size - 9))
         event = twin.plain(decoded._replace(stamp_ticks=77))
-        assert type(event) is EVENT_TYPES[kind]
+        assert type(event) is EVENT_TYPES.get(kind, twin.ChangeEvent)
         assert event.kind == kind
+    raw = TERMS_CODEC.encode(kind=EventKind.ACCEPTED, flags=EventFlag.TERMS, peg=2)
+    event = twin.plain(decode_event(raw))
+    assert isinstance(event, twin.TermsEvent)
+    assert event.peg == 2
     (command,) = COMMAND_CODEC.decode_many(bytes(COMMAND_CODEC.struct.size))
-    with pytest.raises((KeyError, TypeError)):
+    with pytest.raises((TypeError, ValueError)):
         twin.plain(command)
 
 

@@ -232,6 +232,7 @@ def test_refusals_are_passed_on(bench: Bench, kind: int, answer: EventKind) -> N
     (event,) = bench.send(kind, flags=254, client_order_id=b"x", **sent)
     assert event.kind == answer
     assert {field: getattr(event, field) for field in sent} == sent
-    assert (event.flags, event.level_lots, event.dseq) == (LAST, 0, 1)
+    has_terms = answer == EventKind.REJECTED and EventFlag.TERMS
+    assert (event.flags, event.level_lots, event.dseq) == (LAST | has_terms, 0, 1)
     if answer == EventKind.REJECTED:
         assert event.client_order_id == b"x"  # type: ignore[union-attr]

@@ -4,6 +4,7 @@ from typing import Any
 
 from engine.messages import CommandKind, EventKind, OrderType, RejectReason, TimeInForce
 from tests.twin.audit import Audit
+from tests.twin.instrument import Instrument
 from tests.twin.matching import Exchange
 from tests.twin.messages import ChangeEvent, Decision, Event
 
@@ -11,8 +12,8 @@ from tests.twin.messages import ChangeEvent, Decision, Event
 class Bench:
     """An exchange of two instruments, driven by accepted decisions; its events are audited."""
 
-    def __init__(self, **limits: int) -> None:
-        self.exchange = Exchange(2, **limits)
+    def __init__(self, *instruments: Instrument, **limits: int) -> None:
+        self.exchange = Exchange(instruments or (Instrument(), Instrument()), **limits)
         self.audit = Audit()
         self.dseq = 0
         self.orders = 0

@@ -1,357 +1,297 @@
-"""The naive exchange: one list of orders per price, everything else looked up by searching.
+"""The naive exchange: lists of orders, everything else looked up by searching.
 
 Reads decisions, writes events; a pure function of the decisions it was given. This is the
-meaning of the matching rules; where the engine differs, one of the two has a bug.
+meaning of the matching rules; where the engine differs, one of the two has a bug. The rules are
+in the modules below, each building on the one before: `journal` writes events, `lists` ends
+orders, `trading` lets them meet, `phases`, `entering`, `settling`, `amending`.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from engine.limits import (
-    CHUNK_TICKS,
-    CHUNKS_MAX,
-    CHUNKS_PER_SIDE_MAX,
-    LEVEL_LOTS_MAX,
-    ORDERS_MAX,
-)
+from engine.limits import CHUNKS_MAX, ORDERS_MAX
 from engine.messages import (
+    BOTH_SIDES,
     CommandFlag,
     CommandKind,
     EventFlag,
     EventKind,
+    Listing,
+    ListKind,
     OrderType,
+    Phase,
     RejectReason,
     Side,
     TimeInForce,
 )
-from tests.twin.messages import ChangeEvent, Event, OrderEvent, TradeEvent
+from tests.twin.amending import Amending
+from tests.twin.auction import auction
+from tests.twin.book import Book
+from tests.twin.instrument import Instrument
+from tests.twin.journal import LEVEL_FLAG
+from tests.twin.messages import Event
+from tests.twin.order import AT_ONCE, LIST_ORDERS, TRAILING, Order, OrderList, order_of
+from tests.twin.phases import AUCTIONS, CLOSED, COLLECTING
 
-LEVEL_FLAG = {Side.BUY: EventFlag.LEVEL_BID, Side.SELL: EventFlag.LEVEL_ASK}
+__all__ = ["Exchange", "Order"]
 
-
-@dataclass
-class Order:
-    """An order that rests or is about to."""
-
-    order_id: int
-    account: int
-    instrument: int
-    side: Side
-    order_type: int
-    time_in_force: int
-    price_ticks: int
-    total_lots: int
-    open_lots: int
-    post_only: bool
+OPENING = (Phase.PRE_OPEN, Phase.OPENING_AUCTION)
 
 
-class Book:
-    """Resting orders of one instrument: for each side, price -> orders in time order."""
-
-    def __init__(self) -> None:
-        self.levels: dict[Side, dict[int, list[Order]]] = {Side.BUY: {}, Side.SELL: {}}
-
-    def prices(self, side: Side) -> list[int]:
-        """Prices of one side, best first."""
-        return sorted(self.levels[side], reverse=side == Side.BUY)
-
-    def lots(self, side: Side, price_ticks: int) -> int:
-        """Open quantity at one price."""
-        return sum(order.open_lots for order in self.levels[side].get(price_ticks, []))
-
-    def chunks(self, side: Side) -> set[int]:
-        """Groups of adjacent prices that hold orders: what the engine's memory is counted in."""
-        return {price // CHUNK_TICKS for price in self.levels[side]}
-
-    def makers(self, taker_side: Side, limit_ticks: int) -> Iterator[Order]:
-        """Orders that a taker with this limit meets, in price-time order."""
-        side = Side(1 - taker_side)
-        for price in self.prices(side):
-            if price > limit_ticks if taker_side == Side.BUY else price < limit_ticks:
-                return
-            yield from list(self.levels[side][price])
-
-    def add(self, order: Order) -> None:
-        """Put an order at the back of its level."""
-        self.levels[order.side].setdefault(order.price_ticks, []).append(order)
-
-    def remove(self, order: Order) -> None:
-        """Take an order out of its level."""
-        level = self.levels[order.side][order.price_ticks]
-        level.remove(order)
-        if not level:
-            del self.levels[order.side][order.price_ticks]
-
-
-class Exchange:
+class Exchange(Amending):
     """All books of a venue."""
 
     def __init__(
         self,
-        instrument_count: int,
+        instruments: Sequence[Instrument],
         orders_max: int = ORDERS_MAX - 1,
         chunks_max: int = CHUNKS_MAX - 1,
     ) -> None:
         """Empty books that together hold at most so many orders and price chunks."""
-        self.books = [Book() for _ in range(instrument_count)]
-        self.orders: dict[int, Order] = {}
-        self._orders_max = orders_max
-        self._chunks_max = chunks_max
+        super().__init__(instruments, orders_max, chunks_max)
         self._events = 0
-        self._trades = 0
+        self._open_lists: dict[int, OrderList] = {}
+        "By source: the newest list that it sent an order of."
 
     def decide(self, decision: Any) -> list[Event]:
         """Apply one decision; returns its events. Any object with a decision's fields will do."""
+        self._decision, self._out, self._own = decision, [], None
+        open_list = self._open_lists.get(decision.source)
+        orders_before = len(open_list.orders) if open_list else 0
         if decision.reason != RejectReason.NONE:
-            events = [self._refusal(decision, RejectReason(decision.reason))]
-        elif decision.kind == CommandKind.NEW:
-            events = self._new(decision)
-        elif decision.kind == CommandKind.CANCEL:
-            events = self._cancel(decision)
+            self._refuse(decision.reason)
         else:
-            assert decision.kind == CommandKind.AMEND, f"kind {decision.kind} was accepted"
-            events = self._amend(decision)
-        events[-1] = events[-1]._replace(flags=events[-1].flags | EventFlag.LAST)
+            self._execute(decision)
+        if open_list and not open_list.begun and len(open_list.orders) == orders_before:
+            self._break(open_list)
+        last = self._out[-1]
+        self._out[-1] = last._replace(flags=last.flags | EventFlag.LAST)
         numbered = [
             event._replace(sequence=self._events + position)
-            for position, event in enumerate(events, start=1)
+            for position, event in enumerate(self._out, start=1)
         ]
-        self._events += len(events)
+        self._events += len(numbered)
         return numbered
 
-    # --- commands ----------------------------------------------------------------------------
+    def _execute(self, decision: Any) -> None:
+        """Carry out an accepted command."""
+        commands = {
+            CommandKind.NEW: self._new,
+            CommandKind.CANCEL: self._cancel,
+            CommandKind.AMEND: self._amend,
+            CommandKind.MASS_CANCEL: self._mass_cancel,
+            CommandKind.PHASE: self._phase,
+            CommandKind.TICK: self._tick,
+            CommandKind.INSTRUMENT: self._instrument,
+            CommandKind.SNAPSHOT: self._snapshot,
+        }
+        assert decision.kind in commands, f"kind {decision.kind} was accepted"
+        commands[decision.kind](decision)
 
-    def _new(self, decision: Any) -> list[Event]:
-        order = Order(
-            decision.order_id,
-            decision.account,
-            decision.instrument,
-            Side(decision.side),
-            decision.order_type,
-            decision.time_in_force,
-            decision.price_ticks,
-            decision.qty_lots,
-            decision.qty_lots,
-            bool(decision.flags & CommandFlag.POST_ONLY),
+    # --- new orders --------------------------------------------------------------------------
+
+    def _new(self, decision: Any) -> None:
+        order = order_of(decision)
+        book = self._book(order)
+        kind = self._list_kind(decision)
+        reason = self._fault(order, kind, decision)
+        if reason:
+            self._refuse(reason)
+            return
+        self._own = order
+        if kind:
+            self._hold(order, decision)
+        elif decision.flags & CommandFlag.TERMS:
+            self._accepted({})
+            if self._stays(order):
+                self.orders[order.order_id] = order
+            self._enter(order)
+        else:
+            self._enter_plain(order)
+        self._own = None
+        self._settle(book)
+
+    def _list_kind(self, decision: Any) -> ListKind:
+        if not decision.flags & CommandFlag.TERMS:
+            return ListKind.NONE
+        return ListKind(decision.list_kind)
+
+    def _fault(self, order: Order, kind: ListKind, decision: Any) -> RejectReason:
+        """Why a new order is REJECTED, NONE if it is not."""
+        forbidden = self._forbidden(order, kind)
+        if forbidden:
+            return forbidden
+        if kind:
+            if not self._continues(decision):
+                return RejectReason.LIST_BROKEN
+        elif order.trigger in TRAILING:
+            if self._book(order).last_ticks is None:
+                return RejectReason.NO_OPPOSITE
+        elif not order.trigger and self._refuses_to_trade(order):
+            return RejectReason.WOULD_TRADE
+        is_full = len(self.orders) >= self._orders_max
+        if is_full and (kind or self._stays(order)):
+            return RejectReason.BOOK_FULL
+        is_plain = not decision.flags & CommandFlag.TERMS
+        if is_plain and self._rests_at_once(order) and not self._fits(order, order.price_ticks):
+            return RejectReason.BOOK_FULL
+        return RejectReason.NONE
+
+    def _forbidden(self, order: Order, kind: ListKind) -> RejectReason:
+        """Rule 1."""
+        phase = self._book(order).phase
+        if phase in CLOSED:
+            return RejectReason.PHASE_FORBIDS
+        if order.time_in_force == TimeInForce.AT_OPEN and phase not in OPENING:
+            return RejectReason.PHASE_FORBIDS
+        needs_trading = (
+            order.time_in_force in AT_ONCE
+            or order.order_type == OrderType.MARKET_TO_LIMIT
+            or order.minimum_lots > 0
         )
-        book = self.books[order.instrument]
-        makers = list(book.makers(order.side, order.price_ticks))
-        may_rest = order.order_type == OrderType.LIMIT and order.time_in_force == TimeInForce.GTC
-        if order.post_only and makers:
-            return [self._refusal(decision, RejectReason.WOULD_TRADE)]
-        if may_rest and len(self.orders) >= self._orders_max:
-            return [self._refusal(decision, RejectReason.BOOK_FULL)]
-        if may_rest and not makers:
-            if not self._fits(order):
-                return [self._refusal(decision, RejectReason.BOOK_FULL)]
-            self._rest(order)
-            return [self._accepted(decision, order, self._level(order))]
-        events: list[Event] = [self._accepted(decision, order, {})]
-        available = sum(maker.open_lots for maker in makers)
-        if order.time_in_force == TimeInForce.FOK and available < order.open_lots:
-            return [*events, self._ended(decision, order, RejectReason.FOK_UNFILLABLE, {})]
-        events += self._sweep(decision, order)
-        if order.open_lots and may_rest:
-            events.append(self._rest_remainder(decision, order))
-        elif order.open_lots:
-            events.append(self._ended(decision, order, RejectReason.IOC_REMAINDER, {}))
-        return events
+        if phase in COLLECTING and needs_trading and not order.trigger and not kind:
+            return RejectReason.PHASE_FORBIDS
+        if order.time_in_force == TimeInForce.GTD and order.at_ns <= self.clock_ns:
+            return RejectReason.EXPIRED
+        return RejectReason.NONE
 
-    def _cancel(self, decision: Any) -> list[Event]:
-        order = self._find(decision)
-        if order is None:
-            return [self._refusal(decision, RejectReason.UNKNOWN_ORDER)]
-        self._unrest(order)
-        reason = RejectReason.CANCELED_BY_CLIENT
-        return [self._ended(decision, order, reason, self._level(order))]
-
-    def _amend(self, decision: Any) -> list[Event]:
-        order = self._find(decision)
-        if order is None:
-            return [self._refusal(decision, RejectReason.UNKNOWN_ORDER)]
-        filled = order.total_lots - order.open_lots
-        keeps_leaves = decision.flags & CommandFlag.LEAVES
-        open_lots = decision.qty_lots if keeps_leaves else decision.qty_lots - filled
-        if open_lots <= 0:
-            self._unrest(order)
-            reason = RejectReason.REDUCED_TO_FILLED
-            return [self._ended(decision, order, reason, self._level(order))]
-        post_only = order.post_only or bool(decision.flags & CommandFlag.POST_ONLY)
-        makers = list(self.books[order.instrument].makers(order.side, decision.price_ticks))
-        if post_only and makers:
-            return [self._refusal(decision, RejectReason.WOULD_TRADE)]
-        stays = (
-            decision.price_ticks == order.price_ticks
-            and open_lots <= order.open_lots
-            and not decision.flags & CommandFlag.REQUEUE
-        )
-        previous_ticks = order.price_ticks
-        if not stays:
-            self._unrest(order)
-        order.post_only = post_only
-        order.total_lots, order.open_lots = filled + open_lots, open_lots
-        level = self._level(order)
-        order.price_ticks = decision.price_ticks
-        replaced = self._change(decision, EventKind.REPLACED, order, level)
-        events: list[Event] = [replaced._replace(previous_price_ticks=previous_ticks)]
-        if stays:
-            return events
-        events += self._sweep(decision, order)
-        if order.open_lots:
-            events.append(self._rest_remainder(decision, order))
-        return events
-
-    def _rest_remainder(self, decision: Any, order: Order) -> Event:
-        """Put what trades or an amendment left of an order into the book, if there is room."""
-        if not self._fits(order):
-            return self._ended(decision, order, RejectReason.BOOK_FULL, {})
-        self._rest(order)
-        return self._change(decision, EventKind.RESTED, order, self._level(order))
-
-    def _sweep(self, decision: Any, taker: Order) -> list[Event]:
-        """Trade `taker` against what it meets."""
-        events: list[Event] = []
-        for maker in self.books[taker.instrument].makers(taker.side, taker.price_ticks):
-            if taker.open_lots == 0:
-                break
-            fill = min(taker.open_lots, maker.open_lots)
-            taker.open_lots -= fill
-            maker.open_lots -= fill
-            if maker.open_lots == 0:
-                self._unrest(maker)
-            self._trades += 1
-            event = TradeEvent(
-                **self._cause(decision),
-                **self._names(taker),
-                **({"flags": 0, "level_lots": 0} | self._level(maker)),
-                kind=EventKind.TRADE,
-                reason=RejectReason.NONE,
-                price_ticks=maker.price_ticks,
-                qty_lots=fill,
-                leaves_lots=taker.open_lots,
-                maker_order_id=maker.order_id,
-                maker_leaves_lots=maker.open_lots,
-                match_id=self._trades,
-                maker_account=maker.account,
-            )
-            events.append(event)
-        return events
-
-    # --- books -------------------------------------------------------------------------------
-
-    def _find(self, decision: Any) -> Order | None:
-        """The resting order that a CANCEL or AMEND names, if it may touch it."""
-        order = self.orders.get(decision.order_id)
-        if order is None:
-            return None
-        owner = (order.instrument, order.account)
-        return order if owner == (decision.instrument, decision.account) else None
-
-    def _fits(self, order: Order) -> bool:
-        """Whether level and price memory have room for an order."""
-        book = self.books[order.instrument]
-        if book.lots(order.side, order.price_ticks) + order.open_lots > LEVEL_LOTS_MAX:
+    def _refuses_to_trade(self, order: Order) -> bool:
+        """Whether rule 9 is reached and rejects."""
+        book = self._book(order)
+        if not order.post_only or book.phase != Phase.CONTINUOUS:
             return False
-        chunks = book.chunks(order.side)
-        if order.price_ticks // CHUNK_TICKS in chunks:
+        if self._waits_for_auction(order) or order.peg or order.all_or_none:
+            return False
+        if order.minimum_lots and not self._can_fill(order, order.minimum_lots):
+            return False
+        return book.meets(order.side, order.price_ticks) and self._slid(order) is None
+
+    def _stays(self, order: Order) -> bool:
+        """Whether an order outside of lists may stay, in the book or waiting, once accepted."""
+        if order.trigger and not (order.trigger not in TRAILING and self._is_reached_now(order)):
             return True
-        used = sum(len(each.chunks(side)) for each in self.books for side in Side)
-        return len(chunks) < CHUNKS_PER_SIDE_MAX and used < self._chunks_max
+        if self._waits_for_auction(order) or self._book(order).phase != Phase.CONTINUOUS:
+            return True
+        if order.order_type == OrderType.MARKET_TO_LIMIT:
+            return False
+        return order.may_rest or (order.all_or_none and order.may_wait_whole)
 
-    def _rest(self, order: Order) -> None:
-        self.books[order.instrument].add(order)
+    def _rests_at_once(self, order: Order) -> bool:
+        """Whether a plain order goes straight into the book."""
+        book = self._book(order)
+        if book.phase != Phase.CONTINUOUS:
+            return True
+        return order.may_rest and not book.meets(order.side, order.price_ticks)
+
+    def _enter_plain(self, order: Order) -> None:
+        """An order without terms: ACCEPTED has the level when it rests at once."""
+        if self._rests_at_once(order):
+            self._place(order, order.price_ticks)
+            self._accepted(self._level(order))
+            self._own = None
+            return
+        self._accepted({})
+        if order.may_rest:
+            self.orders[order.order_id] = order
+        self._enter_market(order)
+
+    # --- lists -------------------------------------------------------------------------------
+
+    def _continues(self, decision: Any) -> bool:
+        """Whether an order of a list is its first, or the one that has to come next."""
+        if decision.list_index == 0:
+            return True
+        group = self._open_lists.get(decision.source)
+        if group is None or group.begun or group.broken:
+            return False
+        first = group.orders[0]
+        found = (decision.list_kind, decision.account, decision.instrument, decision.list_index)
+        return found == (group.kind, first.account, first.instrument, len(group.orders))
+
+    def _hold(self, order: Order, decision: Any) -> None:
+        """Rule 2: keep an order until its list is complete, then let the list begin."""
+        if decision.list_index == 0:
+            group = OrderList(ListKind(decision.list_kind), decision.source)
+            self._open_lists[decision.source] = group
+        group = self._open_lists[decision.source]
+        group.orders.append(order)
+        order.list = group
+        self._accepted({})
         self.orders[order.order_id] = order
+        book = self._book(order)
+        book.held.append(order)
+        if len(group.orders) < LIST_ORDERS[group.kind]:
+            return
+        group.begun = True
+        for entering in group.orders[: 2 if group.kind == ListKind.OCO else 1]:
+            if entering.alive:
+                book.held.remove(entering)
+                self._enter(entering)
 
-    def _unrest(self, order: Order) -> None:
-        self.books[order.instrument].remove(order)
-        del self.orders[order.order_id]
+    # --- the venue ---------------------------------------------------------------------------
 
-    def _level(self, order: Order) -> dict[str, int]:
-        """Flag and total of the level at an order's price."""
-        lots = self.books[order.instrument].lots(order.side, order.price_ticks)
-        return {"flags": LEVEL_FLAG[order.side], "level_lots": lots}
+    def _phase(self, decision: Any) -> None:
+        book = self.books[decision.instrument]
+        self._change_phase(book, Phase(decision.phase))
+        self._settle(book)
 
-    # --- events ------------------------------------------------------------------------------
+    def _tick(self, decision: Any) -> None:
+        self.clock_ns = max(self.clock_ns, decision.at_ns)
+        for book in self.books:
+            end_ns = book.interruption_end_ns
+            if end_ns is not None and end_ns <= self.clock_ns:
+                self._end_interruption(book)
+                self._settle(book)
+        while True:
+            due = [
+                order
+                for order in self.orders.values()
+                if order.time_in_force == TimeInForce.GTD and order.at_ns <= self.clock_ns
+            ]
+            if not due:
+                break
+            order = min(due, key=lambda each: (each.at_ns, each.order_id))
+            self._end(order, RejectReason.EXPIRED)
+            self._settle(self._book(order))
+        for book in self.books:
+            if book.phase in AUCTIONS and auction(book) != book.indicative:
+                self._indicate(book)
+        self._phased(EventKind.CLOCK, 0, at_ns=self.clock_ns)
 
-    def _cause(self, decision: Any) -> dict[str, int]:
-        """What every event says about the command behind it; numbered later."""
-        return {
-            "sequence": 0,
-            "source": decision.source,
-            "account": decision.account,
-            "instrument": decision.instrument,
-            "dseq": decision.sequence,
-            "source_sequence": decision.source_sequence,
-            "time_ns": decision.time_ns,
-        }
+    def _mass_cancel(self, decision: Any) -> None:
+        book = self.books[decision.instrument]
+        orders = [
+            order
+            for order in book.everything()
+            if order.account == decision.account and decision.side in (order.side, BOTH_SIDES)
+        ]
+        self._end_all(orders, RejectReason.MASS_CANCELED)
+        self._settle(book)
+        self._notice(EventKind.DONE, decision.instrument, qty_lots=len(orders))
 
-    def _names(self, order: Order) -> dict[str, int]:
-        return {
-            "order_id": order.order_id,
-            "side": order.side,
-            "order_type": order.order_type,
-            "time_in_force": order.time_in_force,
-        }
+    def _instrument(self, decision: Any) -> None:
+        number = decision.instrument
+        while number >= len(self.books):
+            self.books.append(Book(len(self.books), Instrument()))
+        book = self.books[number]
+        if decision.order_id == Listing.DELIST:
+            self._end_all(book.everything(), RejectReason.DELISTED)
+            self._settle(book)
+        elif decision.order_id == Listing.LIST:
+            self.books[number] = Book(number, book.instrument)
+            self.books[number].phase = Phase(decision.qty_lots)
+        else:
+            book.terms.change(decision.order_id, decision.qty_lots)
+        self._instrument_changed()
 
-    def _accepted(self, decision: Any, order: Order, level: dict[str, int]) -> OrderEvent:
-        event = OrderEvent(
-            **self._cause(decision),
-            **self._names(order),
-            **({"flags": 0, "level_lots": 0} | level),
-            kind=EventKind.ACCEPTED,
-            reason=RejectReason.NONE,
-            price_ticks=order.price_ticks,
-            qty_lots=order.total_lots,
-            client_order_id=decision.client_order_id,
-        )
-        if order.post_only:
-            event = event._replace(flags=event.flags | EventFlag.POST_ONLY)
-        return event
-
-    def _change(
-        self, decision: Any, kind: EventKind, order: Order, level: dict[str, int]
-    ) -> ChangeEvent:
-        return ChangeEvent(
-            **self._cause(decision),
-            **self._names(order),
-            **({"flags": 0, "level_lots": 0} | level),
-            kind=kind,
-            reason=RejectReason.NONE,
-            price_ticks=order.price_ticks,
-            qty_lots=order.total_lots,
-            leaves_lots=order.open_lots,
-            previous_price_ticks=0,
-        )
-
-    def _ended(
-        self, decision: Any, order: Order, reason: RejectReason, level: dict[str, int]
-    ) -> ChangeEvent:
-        """CANCELED: the order ends with `open_lots` taken back."""
-        return self._change(decision, EventKind.CANCELED, order, level)._replace(reason=reason)
-
-    def _refusal(self, decision: Any, reason: RejectReason) -> Event:
-        """The answer to a refused command: everything as in the command."""
-        fields = self._cause(decision) | {
-            "side": decision.side,
-            "order_type": decision.order_type,
-            "time_in_force": decision.time_in_force,
-            "flags": 0,
-            "reason": reason,
-            "order_id": decision.order_id,
-            "price_ticks": decision.price_ticks,
-            "qty_lots": decision.qty_lots,
-            "level_lots": 0,
-        }
-        changes = {
-            CommandKind.CANCEL: EventKind.CANCEL_REJECTED,
-            CommandKind.AMEND: EventKind.REPLACE_REJECTED,
-        }
-        if decision.kind in changes:
-            kind = changes[decision.kind]
-            return ChangeEvent(**fields, kind=kind, leaves_lots=0, previous_price_ticks=0)
-        if decision.flags & CommandFlag.POST_ONLY:
-            fields["flags"] = EventFlag.POST_ONLY
-        return OrderEvent(
-            **fields, kind=EventKind.REJECTED, client_order_id=decision.client_order_id
-        )
+    def _snapshot(self, decision: Any) -> None:
+        book = self.books[decision.instrument]
+        shown = [each for side in Side for each in book.resting(side) if each.shown_lots]
+        for order in shown:
+            level = self._level(order)
+            level["flags"] = LEVEL_FLAG[order.side] | EventFlag.SNAPSHOT
+            fields = {"qty_lots": order.display_lots or order.shown_lots}
+            fields |= {"leaves_lots": order.shown_lots, "account": 0}
+            self._change(EventKind.BOOKED, order, **level, **fields)
+        fields = {"qty_lots": len(shown), "flags": EventFlag.SNAPSHOT}
+        self._notice(EventKind.DONE, decision.instrument, **fields)

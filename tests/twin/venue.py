@@ -25,7 +25,7 @@ class Venue:
         """An empty venue; see the stages for the meaning of the arguments."""
         self.ingest = Ingest(instruments, client_order_ids_max)
         self.risk = Risk(instruments, balances, orders_max, groups, preventions)
-        self.exchange = Exchange(len(instruments), orders_max)
+        self.exchange = Exchange(instruments, orders_max)
 
     def submit(self, command: Command, time_ns: int = 0) -> list[Event]:
         """The events of one command."""
