@@ -13,7 +13,7 @@ import pytest
 
 from engine.config import Config
 from engine.inprocess import InProcessVenue
-from engine.messages import EVENT_CODECS, MESSAGE_BYTES, EventKind
+from engine.messages import EVENT_CODECS, MESSAGE_BYTES, TERMS_CODEC, EventFlag, EventKind
 from tests.twin import Command, Instrument, Venue
 from tools.replay import Plan, meb
 
@@ -56,7 +56,9 @@ def slots_of(plan: Plan) -> npt.NDArray[np.uint8]:
     venue = venue_of(plan)
     for command in commands_of(plan):
         for event in venue.submit(command):
-            raw += EVENT_CODECS[EventKind(event.kind)].encode(**event._asdict())
+            terms = event.flags & EventFlag.TERMS
+            codec = TERMS_CODEC if terms else EVENT_CODECS[EventKind(event.kind)]
+            raw += codec.encode(**event._asdict()).ljust(MESSAGE_BYTES, b"\0")
     return np.frombuffer(raw, np.uint8).reshape(-1, MESSAGE_BYTES).copy()
 
 
