@@ -21,7 +21,7 @@ from ipc.record import text_of
 
 TERM_NAMES: Final = {number: name for name, number in TERM_NUMBERS.items()}
 
-_SAME_NAME: Final = TERM_NUMBERS.keys() & set(Instrument.__slots__) - {"phase"}
+_SAME_NAME: Final = TERM_NUMBERS.keys() & set(Instrument.__slots__) - {"phase", "shard"}
 """Terms that an Instrument has under the same name."""
 
 _STEP_TERMS: Final = frozenset(name for name in TERM_NUMBERS if name.startswith("step_"))
@@ -76,6 +76,10 @@ class Listings:
         Terms tell what money means, but not how many decimals a price is written with.
         """
         self._planned[instrument.index] = instrument
+
+    def set_terms(self, number: int) -> Mapping[str, int]:
+        """The terms of an instrument that events have set, by name."""
+        return self._terms.get(number, {})
 
     def next_number(self) -> int | None:
         """A number that no instrument has had and none is planned for; None when all are used."""

@@ -7,7 +7,7 @@ documents and order entry read them.
 from collections import deque
 from typing import Any, Final, NamedTuple
 
-from engine.messages import EventFlag, Instruction, ListKind, OrderType
+from engine.messages import EventFlag, Instruction, ListKind, OrderType, Peg, Trigger
 
 FILLS_PER_ORDER_MAX: Final = 256
 """Fills that an order shows, newest last; all of them went out on the `orders` channel."""
@@ -139,10 +139,23 @@ class Order:
         if self.order_type == OrderType.MARKET_TO_LIMIT:
             self.price_ticks, self.has_price = price_ticks, True  # found just now
 
+    @property
+    def working_ticks(self) -> int:
+        """The price by which an amendment keeps its place: a peg's limit, else where it rests."""
+        pegged = self.terms is not None and self.terms.peg != Peg.NONE
+        return self.resting_ticks if self.place == IN_BOOK and not pegged else self.price_ticks
+
     def touch(self, event: Any) -> None:
         """Note the event that changed the order last."""
         self.updated_ns = event.time_ns
         self.sequence = event.sequence
+
+    @property
+    def waits_for(self) -> int:
+        """The Trigger that it waits for; NONE when it waits for none, or has woken."""
+        if self.terms is None or self.triggered or self.place == IN_BOOK:
+            return Trigger.NONE
+        return int(self.terms.trigger)
 
     @property
     def leads_list(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from engine.config import Config
-from engine.messages import EventKind, ListKind, RejectReason
+from engine.messages import EventFlag, EventKind, ListKind, RejectReason
 from gateway.listings import Listings
 from gateway.order import (
     CANCELED,
@@ -22,6 +22,8 @@ from gateway.order import (
     Order,
     fill_of,
 )
+
+LEVEL_FLAGS: Final = int(EventFlag.LEVEL_BID | EventFlag.LEVEL_ASK)
 
 FINISHED_ORDERS_MAX: Final = 1 << 15
 """Ended orders that are remembered, newest last; about 1 KiB each with their fills."""
@@ -130,7 +132,9 @@ class VenueView:
 
     def _replaced(self, event: Any) -> None:
         order = self._orders[event.order_id]
-        order.price_ticks = event.price_ticks
+        in_place = event.flags & LEVEL_FLAGS and event.price_ticks == event.previous_price_ticks
+        if not in_place:  # else it is the price at which it rests, which need not be its limit
+            order.price_ticks = event.price_ticks
         order.qty_lots = event.qty_lots
         order.leaves_lots = event.leaves_lots
         order.touch(event)

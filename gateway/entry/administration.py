@@ -65,12 +65,9 @@ class Administration:
         if number is None:
             raise BadInstrument("the venue has as many instruments as it can")
         made = self._made(table, number)
-        terms = _terms_of(made)
-        commands = [
-            _set_term(number, TERM_NUMBERS[name], value)
-            for name, value in terms.items()
-            if value != UNLISTED_TERMS.get(name, 0)
-        ]
+        commands = _set_terms(
+            number, _terms_of(made), {**UNLISTED_TERMS, **listings.set_terms(number)}
+        )
         commands.append(
             {
                 "kind": CommandKind.INSTRUMENT,
@@ -129,7 +126,12 @@ class Administration:
             fields = ", ".join(InstrumentLimits.__struct_fields__)
             raise Contradiction(f"expected at least one of {fields}, found none")
         number = instrument.index
-        commands = [_set_term(number, TERM_NUMBERS[name], value) for name, value in terms.items()]
+        before = {name: getattr(instrument, name) for name in terms}
+        before |= {name: getattr(instrument, name) for name in _MOST_OF.values()}
+        commands = _set_terms(number, terms, before)
+        if not commands:  # all of it is so already
+            answer(Reply(200, self._document(number)))
+            return
         self._send(commands, answer, partial(self._document, number))
 
     def _changed_terms(self, limits: InstrumentLimits, instrument: Instrument) -> dict[str, int]:
@@ -154,13 +156,10 @@ class Administration:
                         f"expected 0 to {COLLAR_BPS_MAX}, found {value}", field
                     )
                 terms[field] = value
-        after = {name: getattr(instrument, name) for name in _BOUNDED} | terms
-        for least, most in (
-            ("qty_min_lots", "qty_max_lots"),
-            ("notional_min_units", "notional_max_units"),
-        ):
-            if after[least] > after[most]:
-                raise Contradiction("the least would be more than the most")
+        for least, most in _MOST_OF.items():
+            now = {name: getattr(instrument, name) for name in (least, most)} | terms
+            if now[least] > now[most]:
+                raise Contradiction("the least would be more than the most", _FIELDS[least])
         return terms
 
     def _document(self, number: int) -> Document:
@@ -176,7 +175,14 @@ class Administration:
         self._entry.pending.send(commands, Request(answer, conclude, _ASK))
 
 
-_BOUNDED: Final = ("qty_min_lots", "qty_max_lots", "notional_min_units", "notional_max_units")
+_MOST_OF: Final = {
+    "price_min_ticks": "price_max_ticks",
+    "qty_min_lots": "qty_max_lots",
+    "notional_min_units": "notional_max_units",
+}
+"""The term that is never less than another."""
+
+_FIELDS: Final = {"qty_min_lots": "quantity_min", "notional_min_units": "notional_min"}
 
 
 def _concluded(events: list[Any], document: Callable[[], Document], status: int = 200) -> Reply:
@@ -197,13 +203,23 @@ def _units_of(to_units: Callable[[str], int], text: str, field: str) -> int:
     return units
 
 
-def _set_term(instrument: int, term: int, value: int) -> Values:
-    return {
-        "kind": CommandKind.INSTRUMENT,
-        "instrument": instrument,
-        "order_id": term,
-        "qty_lots": value,
+def _set_terms(number: int, terms: dict[str, int], before: dict[str, int]) -> list[Values]:
+    """Commands that set terms one by one, so that least and most fit together at each step."""
+    most_first = {
+        most for least, most in _MOST_OF.items() if terms.get(least, 0) > before.get(most, 0)
     }
+    last = {*_MOST_OF.values(), "step_count"} - most_first  # a tick table counts when it is whole
+    names = sorted(terms, key=lambda name: (name not in most_first) + (name in last))
+    return [
+        {
+            "kind": CommandKind.INSTRUMENT,
+            "instrument": number,
+            "order_id": TERM_NUMBERS[name],
+            "qty_lots": terms[name],
+        }
+        for name in names
+        if terms[name] != before.get(name, 0)
+    ]
 
 
 def _terms_of(instrument: Instrument) -> dict[str, int]:

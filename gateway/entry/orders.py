@@ -219,7 +219,9 @@ class OrderEntry:
         terms = self._amended.get(event.source_sequence)
         order = self._view.order(event.order_id)
         if terms is not None and order is not None:
-            order.trigger_ticks, order.display_lots = terms
+            order.display_lots = terms[1]
+            if order.waits_for in _TRIGGER_FIELDS.values():
+                order.trigger_ticks = terms[0]
 
     def cancel_all(
         self, account: int, symbol: str | None, side: str | None, answer: Answer
@@ -282,7 +284,7 @@ def _amended_values(changes: Changes, order: Order | None, instrument: Instrumen
         values["price_ticks"] = ticks_of(changes.price, instrument)
     else:
         assert order is not None
-        values["price_ticks"] = order.price_ticks
+        values["price_ticks"] = order.working_ticks
     if changes.quantity is not None:
         values["qty_lots"] = lots_of(changes.quantity, instrument)
     else:
@@ -301,12 +303,10 @@ def _amended_terms(
     field = given[0] if given else "display_quantity"
     if order is None:
         raise Contradiction("the order is not acknowledged yet: wait", field)
-    kind = order.terms.trigger if order.terms is not None and not order.triggered else Trigger.NONE
-    terms = {
-        "trigger": kind,
-        "trigger_ticks": order.trigger_ticks if kind != Trigger.NONE else 0,
-        "display_lots": order.display_lots,
-    }
+    kind = order.waits_for
+    terms = {"trigger": kind, "trigger_ticks": 0, "display_lots": order.display_lots}
+    if kind in _TRIGGER_FIELDS.values():
+        terms["trigger_ticks"] = order.trigger_ticks
     for field in given:
         if kind != _TRIGGER_FIELDS[field]:
             raise Contradiction("the order does not wait for such a price", field)

@@ -34,6 +34,9 @@ _PREVENTIONS: Final = {kind.name.lower(): kind for kind in Prevention}
 RESTING_TIMES: Final = (TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY)
 """With these an order may stay in the book beyond an auction."""
 
+_AUCTION_TIMES: Final = (TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE, TimeInForce.AUCTION)
+_TRIGGERS: Final = ("stop_price", "touch_price", "trailing")
+
 _PLAIN_TYPES: Final = (OrderType.LIMIT, OrderType.MARKET)
 _PLAIN_TIMES: Final = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
 
@@ -81,15 +84,29 @@ def _time_in_force(order: OrderTerms, order_type: OrderType) -> TimeInForce:
     """How long an order lives; a market order does not rest, so it is ioc unless it says else."""
     is_market = order_type == OrderType.MARKET
     time_in_force = _TIMES[order.time_in_force or ("ioc" if is_market else "gtc")]
-    if is_market and time_in_force in RESTING_TIMES:
+    waits = _triggers_of(order)
+    if is_market and time_in_force in RESTING_TIMES and not waits:
         raise Contradiction(
-            f'a market order cannot wait in the book: expected "ioc", "fok" or an auction, found '
+            'a market order cannot wait in the book: expected "ioc", "fok" or an auction, found '
             f'"{order.time_in_force}"',
             "time_in_force",
         )
+    if order_type == OrderType.MARKET_TO_LIMIT and time_in_force not in RESTING_TIMES:
+        raise Contradiction(
+            'the rest of a market_to_limit order stays: expected "gtc", "gtd" or "day", found '
+            f'"{order.time_in_force}"',
+            "time_in_force",
+        )
+    if waits and time_in_force in _AUCTION_TIMES:
+        raise Contradiction("an order for an auction waits for nothing else", "time_in_force")
     if (time_in_force == TimeInForce.GTD) != (order.expires_at is not None):
         raise Contradiction('expires_at belongs to "time_in_force": "gtd"', "expires_at")
     return time_in_force
+
+
+def _triggers_of(order: OrderTerms) -> list[str]:
+    """The fields that say what wakes the order."""
+    return [field for field in _TRIGGERS if getattr(order, field) is not None]
 
 
 def _price_of(order: OrderTerms, order_type: OrderType, instrument: Instrument) -> int:
@@ -115,11 +132,9 @@ def _check_post_only(order: OrderTerms, order_type: OrderType, time_in_force: Ti
 
 def _trigger(order: OrderTerms, instrument: Instrument) -> Values:
     """What wakes the order; nothing for one that does not wait for a price."""
-    given = [
-        field
-        for field in ("stop_price", "touch_price", "trailing")
-        if getattr(order, field) is not None
-    ]
+    given = _triggers_of(order)
+    if given and order.type == "market_to_limit":
+        raise Contradiction("a market_to_limit order waits for no price", given[0])
     if len(given) > 1:
         raise Contradiction(f"expected one trigger, found {' and '.join(given)}", given[1])
     if order.stop_price is not None:
@@ -185,11 +200,16 @@ def display_lots_of(text: str, qty_lots: int, instrument: Instrument) -> int:
 
 def _conditions(order: OrderTerms, values: Values, instrument: Instrument) -> Values:
     """How much must trade at once."""
+    auction = values["time_in_force"] in _AUCTION_TIMES
+    if order.all_or_none and (values["order_type"] != OrderType.LIMIT or auction):
+        raise Contradiction("only a limit order can wait until all of it trades", "all_or_none")
     if order.minimum_quantity is None:
         return {}
     field = "minimum_quantity"
-    if order.all_or_none:
-        raise Contradiction("an all-or-none order trades its whole quantity at once", field)
+    if order.all_or_none or values["time_in_force"] == TimeInForce.FOK:
+        raise Contradiction("the order trades its whole quantity at once", field)
+    if values["order_type"] == OrderType.MARKET_TO_LIMIT or auction:
+        raise Contradiction("neither a market_to_limit order nor one for an auction has it", field)
     lots = lots_of(order.minimum_quantity, instrument, field)
     if lots > values["qty_lots"]:
         to_text = instrument.lots_to_qty
@@ -207,11 +227,12 @@ def _peg(order: OrderTerms, values: Values, instrument: Instrument) -> Values:
     resting = values["time_in_force"] in RESTING_TIMES
     if values["order_type"] != OrderType.LIMIT or not resting:
         raise Contradiction("only a limit order that is gtc, gtd or day can be pegged", "peg")
-    if order.trailing is not None:
-        raise Contradiction("the price of an order follows one other price only", "trailing")
-    for field in ("all_or_none", "minimum_quantity"):
+    triggers = _triggers_of(order)
+    if triggers:
+        raise Contradiction("a pegged order waits for no price", triggers[0])
+    for field in ("post_only", "all_or_none", "minimum_quantity"):
         if getattr(order, field):
-            raise Contradiction("a pegged order makes and does not take", field)
+            raise Contradiction("a pegged order makes by itself, and never takes", field)
     offset = 0
     if order.peg.offset is not None:
         offset = offset_of(order.peg.offset, instrument, "peg.offset", -PRICE_TICKS_MAX)
