@@ -204,11 +204,15 @@ def _units_of(to_units: Callable[[str], int], text: str, field: str) -> int:
 
 
 def _set_terms(number: int, terms: dict[str, int], before: dict[str, int]) -> list[Values]:
-    """Commands that set terms one by one, so that least and most fit together at each step."""
+    """Commands that set terms one by one, in an order in which each fits those before it.
+
+    Ingest refuses a step after which a least would be more than its most, or a tick table whose
+    ranges are not all there.
+    """
     most_first = {
         most for least, most in _MOST_OF.items() if terms.get(least, 0) > before.get(most, 0)
     }
-    last = {*_MOST_OF.values(), "step_count"} - most_first  # a tick table counts when it is whole
+    last = {*_MOST_OF.values(), "step_count"} - most_first
     names = sorted(terms, key=lambda name: (name not in most_first) + (name in last))
     return [
         {
@@ -223,21 +227,16 @@ def _set_terms(number: int, terms: dict[str, int], before: dict[str, int]) -> li
 
 
 def _terms_of(instrument: Instrument) -> dict[str, int]:
-    """All terms of an instrument that commands may set, by name, in an order that ingest accepts.
-
-    Each term has to fit those before it: highest price before lowest, the number of ranges last.
-    """
+    """All terms of an instrument that commands may set, by name."""
     terms = {
         "base_asset": instrument.base_asset_index,
         "quote_asset": instrument.quote_asset_index,
+        "step_count": len(instrument.price_steps),
     }
-    if instrument.price_max_ticks >= UNLISTED_TERMS["price_min_ticks"]:
-        terms["price_max_ticks"] = instrument.price_max_ticks
     for name in TERM_NUMBERS:
         value = getattr(instrument, name, None)
         if isinstance(value, int) and name not in ("phase", "shard"):
             terms[name] = int(value)
     for index, (first, step) in enumerate(instrument.price_steps):
         terms[f"step_from[{index}]"], terms[f"step_ticks[{index}]"] = first, step
-    terms["step_count"] = len(instrument.price_steps)
     return terms
