@@ -38,7 +38,8 @@ class Rig:
     """A venue in private memory, a bridge, and what the bridge has applied."""
 
     def __init__(self):
-        config = load(overrides={"venue.layout": "compact", "rings.order_slots": SLOTS})
+        overrides = {"venue.layout": "compact", "venue.tick_ms": 0, "rings.order_slots": SLOTS}
+        config = load(overrides=overrides)
         topology = plan(config, clients=(GATEWAY,), cores=[0])
         self.venue = create_private(config, topology)
         self.bell = self.venue.entry(GATEWAY).bell
