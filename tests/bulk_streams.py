@@ -1,150 +1,263 @@
 """Long streams of commands by seed: the same arguments give the same stream on every machine.
 
-Written at the same desk as the drawn ones (`streams`): what is sent next depends on what the
-naive venue did before, so that books neither run empty nor grow without end, and cancels and
-amendments hit orders that live. 15,000 to 25,000 commands a second, nearly all of it the
-twin's time.
+Written at the same desk and by the same acts as the drawn ones (`streams`): what is sent next
+depends on what the naive venue did before, so that books neither run empty nor grow without end,
+and cancels and amendments hit orders that live. Nearly all of the time is the twin's.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from engine.limits import CHUNK_TICKS
-from engine.messages import CommandFlag, CommandKind, OrderType, Side, TimeInForce
-from tests.streams import INT64, STRANGER, Desk, Stream
+from engine.messages import Instruction, Phase, Prevention, Side
+from tests.acts import ACTS, IOC, Trader
+from tests.acts_with_terms import DAY, SECOND_NS, go_on
+from tests.desk import Desk, Stream
 from tests.twin import Instrument
 from tests.twin.market import Market, rich
-from tests.twin.matching import Order
 
-TIMES = GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
+PLAIN_ACTS: Mapping[str, float] = {
+    "passive": 36,
+    "crossing": 14,
+    "immediate": 6,
+    "market": 2,
+    "post_only": 6,
+    "sweep": 0.5,
+    "cancel": 16,
+    "amend": 10,
+    "resize": 6,
+    "wrong": 3,
+}
+
+SOME_OF_ALL: Mapping[str, float] = {name: 1 for name in ACTS} | PLAIN_ACTS | {"large": 0.3}
+
+TAKING = frozenset(("crossing", "immediate", "market", "sweep", "large", "mass_cancel", "minimum"))
+"""Acts that empty a book."""
+
+CHANGING = frozenset(
+    ["cancel", "amend", "resize", "amend_terms", "change_by_name", "change_any", "wrong", "phase", "any_phase", "tick", "mass_cancel", "snapshot"]
+)
+"""Acts that place no order, or none that stays."""
 
 
 @dataclass(frozen=True)
 class Habits:
-    """What the traders of a bulk stream do: relative weights, and how deep books become."""
+    """What the traders of a bulk stream do, and in which kind of market."""
 
-    passive: float = 36
-    crossing: float = 14
-    immediate: float = 6
-    market: float = 2
-    post_only: float = 6
-    sweep: float = 0.5
-    cancel: float = 16
-    amend: float = 10
-    resize: float = 6
-    wrong: float = 3
+    acts: Mapping[str, float] = field(default_factory=lambda: PLAIN_ACTS)
+    "Relative weights of acts by name."
     depth: int = 60
-    "Orders that rest in each book, about; above, cancels become more frequent."
+    "Orders that live in each instrument, about; above, cancels become more frequent."
     spread_ticks: int = 12
     "Passive orders come about so many ticks around the middle."
+    drift: float = 0.01
+    "How often, of all commands, the middle of an instrument moves."
+    extras: float = 0.0
+    "How often an order gets a term beside those of its act."
+    groups: bool = False
+    "Whether accounts share groups and prevent trades among themselves."
+    bands: bool = False
+    "Whether some instruments have price bands."
+    price_steps: bool = False
+    "Whether some instruments have tick tables."
+
+
+def acts(**weights: float) -> Mapping[str, float]:
+    """The plain acts, and some of others."""
+    return {**PLAIN_ACTS, **weights}
 
 
 CALM = Habits()
-STORM = Habits(passive=20, crossing=6, cancel=8, amend=40, resize=20)
-DEEP = Habits(passive=60, crossing=4, sweep=0.03, cancel=6, depth=1_500, spread_ticks=100)
-WIDE = Habits(spread_ticks=CHUNK_TICKS * 40, depth=120)
+STORM = Habits(acts(passive=20, crossing=6, cancel=8, amend=40, resize=20))
+DEEP = Habits(acts(passive=60, crossing=4, sweep=0.03, cancel=6), depth=1_500, spread_ticks=100)
+WIDE = Habits(depth=120, spread_ticks=CHUNK_TICKS * 40)
+
+STOPS = Habits(
+    acts(stop=30, touch=8, trailing=12, amend_terms=8, tick=0.5, snapshot=0.1),
+    depth=160,
+    drift=0.05,
+    extras=0.03,
+)
+PEGS = Habits(
+    acts(peg=25, hidden=6, iceberg=4, slide=4, amend_terms=4, all_or_none=4),
+    depth=80,
+    spread_ticks=6,
+    drift=0.03,
+    extras=0.05,
+    price_steps=True,
+)
+ICEBERGS = Habits(
+    acts(iceberg=30, hidden=8, all_or_none=10, minimum=8, market_to_limit=4, amend_terms=10),
+    depth=80,
+    spread_ticks=5,
+    extras=0.1,
+)
+AUCTIONS = Habits(
+    acts(at_auction=12, iceberg=6, hidden=3, peg=3, stop=6, timed=6, phase=0.6, tick=3)
+    | {"any_phase": 0.1, "mass_cancel": 0.2, "snapshot": 0.2},
+    depth=80,
+    extras=0.05,
+    bands=True,
+    price_steps=True,
+)
+LISTS = Habits(
+    acts(oco=14, oto=10, bracket=10, broken_list=3, tick=0.5, amend_terms=3, mass_cancel=0.3),
+    depth=120,
+    drift=0.04,
+    extras=0.03,
+)
+PREVENTION = Habits(
+    acts(prevented=14, iceberg=6, all_or_none=4, minimum=4, peg=3, stop=6, oco=3),
+    spread_ticks=6,
+    extras=0.05,
+    groups=True,
+)
+EVERYTHING = Habits(
+    {**SOME_OF_ALL, "phase": 0.3, "any_phase": 0.05, "mass_cancel": 0.2, "broken_list": 0.4},
+    depth=150,
+    drift=0.03,
+    extras=0.1,
+    groups=True,
+    bands=True,
+    price_steps=True,
+)
+CROWDED = Habits(
+    acts(passive=10, peg=30, trailing=30, all_or_none=12, crossing=4, tick=0.2, phase=0.02),
+    depth=900,
+    spread_ticks=40,
+)
+"""More pegs, trailing and all-or-none orders than may wait."""
+
+PRESETS: Mapping[str, Habits] = {
+    "calm": CALM,
+    "storm": STORM,
+    "deep": DEEP,
+    "wide": WIDE,
+    "stops": STOPS,
+    "pegs": PEGS,
+    "icebergs": ICEBERGS,
+    "auctions": AUCTIONS,
+    "lists": LISTS,
+    "prevention": PREVENTION,
+    "crowded": CROWDED,
+    "everything": EVERYTHING,
+}
 
 
-@dataclass
-class _Bulk:
-    """The state of a bulk generator."""
+class Seeded(Trader):
+    """Takes its choices from a generator of pseudo-random numbers."""
 
-    desk: Desk
-    habits: Habits
-    random: Random
-    middles: list[int]
-    live: list[int] = field(default_factory=list)
-    "Ids of orders that rest, and of some that no longer do."
+    def __init__(self, desk: Desk, habits: Habits, random: Random, middles: list[int]) -> None:
+        super().__init__(desk)
+        self.habits = habits
+        self.random = random
+        self.middles = middles
 
-    def pick(self) -> Order | None:
-        """A live order at random; forgets dead ones that it meets."""
-        live, resting = self.live, self.desk.resting
-        while live:
-            place = self.random.randrange(len(live))
-            order = resting.get(live[place])
-            if order is not None:
-                return order
-            live[place] = live[-1]
-            live.pop()
-        return None
+    def below(self, count: int) -> int:
+        return int(self.random.random() * count)
 
-    def place(self, toward: int, **fields: Any) -> None:
-        """A new order; `toward` 1 is behind the middle, -1 is across it."""
-        random, desk = self.random, self.desk
-        instrument = min(random.randrange(len(self.middles)), random.randrange(len(self.middles)))
-        side = random.getrandbits(1)
-        away = int(random.expovariate(1.0 / self.habits.spread_ticks)) + 1
+    def price(self, instrument: int, side: int, toward: int) -> int:
+        """Around the middle of an instrument, nearly always on its tick table."""
+        instrument %= len(self.middles)
+        away = int(self.random.expovariate(1.0 / self.habits.spread_ticks)) + 1
         price = self.middles[instrument] + (away if side == Side.SELL else -away) * toward
-        lots = random.randrange(1, 20)
-        if random.random() < 0.05:
-            fields["client_order_id"] = b"c%d" % random.randrange(1 << 6)
-        order = {"side": side, "price_ticks": price, "qty_lots": lots}
-        account = random.choice(desk.market.accounts)
-        before = len(desk.resting)
-        desk.new(account, instrument, **(order | fields))
-        if len(desk.resting) > before:
-            self.live.append(next(reversed(desk.resting)))
+        step = 1
+        for first, each in self.desk.market.instruments[instrument].price_steps:
+            if price >= first:
+                step = each
+        return price if self.random.random() < 0.02 else price - price % step
 
-    def wrong(self) -> None:
-        """A command that must be refused, mostly."""
-        random, desk = self.random, self.desk
-        order = self.pick()
-        kind = random.choice((CommandKind.CANCEL, CommandKind.AMEND, CommandKind.NEW, 9))
-        fields: dict[str, Any] = {
-            "side": random.randrange(3),
-            "order_type": random.randrange(4),
-            "time_in_force": random.randrange(5),
-            "flags": random.choice((0, 0, 0, 1, 2, 4, 8)),
-            "account": random.choice((*desk.market.accounts, STRANGER)),
-            "instrument": random.randrange(len(self.middles) + 1),
-            "order_id": order.order_id if order and random.random() < 0.3 else random.randrange(99),
-            "price_ticks": random.choice((self.middles[0], *INT64)),
-            "qty_lots": random.choice((0, 1, 5, -1, *INT64)),
-        }
-        desk.send(kind, **fields)
+    def lots(self) -> int:
+        return 1 + self.below(19)
+
+    def extras(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Sometimes a name, or one more term."""
+        if self.random.random() < 0.05:
+            order["client_order_id"] = b"c%d" % self.below(64)
+        if self.random.random() >= self.habits.extras:
+            return order
+        lots = order["qty_lots"]
+        more: tuple[dict[str, Any], ...] = (
+            {"self_trade": 1 + self.below(5)},
+            {"display_lots": 1 + self.below(lots)},
+            {"instructions": int(Instruction.HIDDEN)},
+            {"minimum_lots": 1 + self.below(lots)},
+            {"instructions": int(Instruction.ALL_OR_NONE)},
+            {"time_in_force": DAY},
+            {"time_in_force": IOC},
+            {"flags": 1},
+        )
+        return order | self.choice(more)
 
     def step(self, act: str) -> None:
-        """One command."""
-        if self.random.random() < 0.01:
-            index = self.random.randrange(len(self.middles))
-            self.middles[index] += self.random.choice((-3, -1, 1, 3))
-        order = self.pick() if act in ("cancel", "amend", "resize") else None
-        if act == "wrong":
-            self.wrong()
-        elif order is not None:
-            self.change(act, order)
-        else:
-            self.arrive(act)
-
-    def arrive(self, act: str) -> None:
-        """A new order; a passive one when there is nothing to change."""
+        """The next command, or the few that belong together."""
         random = self.random
-        if act == "crossing":
-            self.place(-1)
-        elif act == "immediate":
-            self.place(-1, time_in_force=random.choice((IOC, FOK)))
-        elif act == "market":
-            self.place(-1, order_type=OrderType.MARKET, time_in_force=random.choice(TIMES))
-        elif act == "post_only":
-            self.place(1, flags=CommandFlag.POST_ONLY)
-        elif act == "sweep":
-            self.place(-20, time_in_force=IOC, qty_lots=random.randrange(1 << 14))
-        else:
-            self.place(1)
+        if random.random() < self.habits.drift:
+            self.middles[self.below(len(self.middles))] += self.choice((-3, -1, 1, 3))
+        crowd = self.habits.depth * len(self.middles)
+        live = len(self.desk.resting)
+        if live > crowd and act not in TAKING and act not in CHANGING and random.random() < 0.8:
+            act = "cancel"
+        elif live < crowd // 4 and act in TAKING:
+            act = "passive"
+        if not self._resume():
+            ACTS[act](self)
 
-    def change(self, act: str, order: Order) -> None:
-        """Cancel, amend or resize a live order."""
-        random, desk = self.random, self.desk
-        if act == "cancel":
-            desk.cancel(order)
-        elif act == "amend":
-            price = order.price_ticks + random.choice((-7, -2, -1, 0, 1, 2, 7))
-            flags = random.choice((0, 0, 2, 2, 4, 6, 1))
-            desk.amend(order, price, random.randrange(1, 25), flags)
-        else:
-            lots = random.choice((order.total_lots - 1, order.total_lots, order.total_lots + 3))
-            desk.amend(order, order.price_ticks, max(1, lots), 0)
+    def _resume(self) -> bool:
+        """Now and then bring an instrument that does not trade nearer to doing so."""
+        desk = self.desk
+        for instrument in desk.halted:
+            collects = desk.phase_of(instrument) in (
+                Phase.PRE_OPEN,
+                Phase.OPENING_AUCTION,
+                Phase.CLOSING_AUCTION,
+                Phase.VOLATILITY_AUCTION,
+            )
+            if self.random.random() >= (0.04 if collects else 0.25):
+                continue
+            ends_ns = desk.interrupted.get(instrument, 0)
+            if ends_ns:
+                desk.tick(ends_ns + self.choice((0, 0, 1, -1)))
+            else:
+                go_on(self, instrument)
+            return True
+        return False
+
+
+def market_for(habits: Habits, instruments: int, middle_ticks: int) -> Market:
+    """A market in which nobody runs out of money; instruments differ in what they have."""
+    made = []
+    for index in range(instruments):
+        terms: dict[str, Any] = {"notional_divisor": 1_000_000, "base_asset_index": index + 1}
+        if habits.acts.keys() - PLAIN_ACTS.keys():
+            # What is priced at the market rests, in an auction, at the end of this range.
+            terms["price_min_ticks"] = middle_ticks - 20_000
+            terms["price_max_ticks"] = middle_ticks + 20_000
+        if habits.bands and index % 3 != 2:
+            terms["dynamic_band_bps"] = 25
+            terms["static_band_bps"] = (120, 0)[index % 2]
+            terms["reference_ticks"] = middle_ticks
+            terms["volatility_halt_ns"] = (0, 2 * SECOND_NS)[index % 2]
+            terms["volatility_auction_ns"] = 3 * SECOND_NS
+        if habits.price_steps and index % 2:
+            # 1 below the middle, 2 at once above, 5 somewhat further up.
+            first = middle_ticks - middle_ticks % 10
+            terms["price_steps"] = ((first - 20_000, 1), (first, 2), (first + 10, 5))
+        made.append(Instrument(**terms))
+    groups = {number: number for number in range(1, 7)}
+    preventions = dict.fromkeys(groups, int(Prevention.NONE))
+    if habits.groups:
+        groups |= {2: 1, 6: 5}
+        preventions |= {1: 2, 3: 3, 4: 4, 5: 5, 6: 3}
+    return Market(
+        tuple(made),
+        ((middle_ticks,),) * instruments,
+        rich(6, instruments),
+        groups=groups,
+        preventions=preventions,
+    )
 
 
 def bulk(
@@ -154,22 +267,13 @@ def bulk(
     instruments: int = 1,
     middle_ticks: int = 10_000,
 ) -> Stream:
-    """`count` commands, the same for the same arguments; nobody runs out of money."""
-    terms = tuple(
-        Instrument(notional_divisor=1_000_000, base_asset_index=index + 1)
-        for index in range(instruments)
-    )
-    market = Market(terms, ((middle_ticks,),) * instruments, rich(6, instruments))
-    maker = _Bulk(Desk(market), habits, Random(seed), [middle_ticks] * instruments)
-    acts = [name for name in vars(habits) if name not in ("depth", "spread_ticks")]
-    weights = [getattr(habits, name) for name in acts]
-    crowd = habits.depth * instruments
+    """`count` commands or a few more, the same for the same arguments."""
+    market = market_for(habits, instruments, middle_ticks)
+    trader = Seeded(Desk(market), habits, Random(seed), [middle_ticks] * instruments)
+    names, weights = list(habits.acts), list(habits.acts.values())
     choices: list[str] = []
-    while len(maker.desk.commands) < count:
+    while len(trader.desk.commands) < count:
         if not choices:
-            choices = maker.random.choices(acts, weights, k=1024)
-        act = choices.pop()
-        if act == "passive" and len(maker.desk.resting) > crowd:
-            act = "cancel"
-        maker.step(act)
-    return maker.desk.stream()
+            choices = trader.random.choices(names, weights, k=1024)
+        trader.step(choices.pop())
+    return trader.desk.stream()

@@ -1,19 +1,19 @@
 """The engine as tests drive it: a whole venue in this process, compared with its naive twin."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from engine.config import Config
 from engine.inprocess import InProcessVenue
 from engine.limits import ASSETS_MAX
-from engine.messages import MESSAGE_BYTES
+from engine.messages import MESSAGE_BYTES, EventKind
 from engine.messages import Decision as EngineDecision
 from ipc import memory
 from ipc.record import Codec
 from ipc.ring import Ring
 from tests import twin
-from tests.streams import as_array
+from tests.desk import as_array
 from tests.twin.market import Market
 
 DECISION_CODEC = Codec(EngineDecision)
@@ -28,19 +28,31 @@ class Engine:
         for made, meant in zip(config.instruments, market.instruments, strict=True):
             assert {name: getattr(made, name) for name in meant._fields} == meant._asdict()
         self.venue = InProcessVenue(config, market.orders_max)
+        self._checkpoints = 0
 
     def run(self, commands: list[twin.Command]) -> list[twin.Event]:
         """Send all commands as fast as the rings take them; their events without times."""
-        return _untimed(map(twin.plain, self.venue.execute(as_array(commands))))
+        return self._comparable(self.venue.execute(as_array(commands)))
 
     def run_one_by_one(self, commands: list[twin.Command]) -> list[twin.Event]:
         """Send each command when the one before has been answered and risk has heard of it."""
         array = as_array(commands)
-        return _untimed(
-            twin.plain(event)
+        return self._comparable(
+            event
             for index in range(len(array))
             for event in self.venue.execute(array[index : index + 1])
         )
+
+    def _comparable(self, events: Iterable[Any]) -> list[twin.Event]:
+        """Events as the naive venue makes them: at time 0 and without checkpoints."""
+        made = []
+        for event in events:
+            if event.kind == EventKind.CHECKPOINT:
+                self._checkpoints += 1
+                continue
+            number = event.sequence - self._checkpoints
+            made.append(twin.plain(event)._replace(time_ns=0, sequence=number))
+        return made
 
     def decisions(self) -> list[twin.Decision]:
         """All decisions so far, from the slots of their ring; there must be no more than slots."""
@@ -74,11 +86,6 @@ def engine_for(market: Market) -> Iterator[Engine]:
         yield engine
     finally:
         engine.release()
-
-
-def _untimed(events: Any) -> list[twin.Event]:
-    """Events as the naive venue makes them: it sequences everything at time 0."""
-    return [event._replace(time_ns=0) for event in events]
 
 
 def _decision(values: Any) -> twin.Decision:

@@ -1,107 +1,23 @@
 """Streams of commands for tests, drawn by Hypothesis, which shrinks what fails.
 
-A stream is written at a desk: a naive venue that is fed while the next command is chosen, so
-that cancels and amendments mostly hit orders that live, and some hit orders that are dead,
-foreign or not yet born. A stream carries the naive venue's events: what any other venue must
-answer to the same commands. `bulk_streams` writes long ones by seed.
+A step is the name of an act and a few bytes, from which the act takes its choices: fewer and
+smaller bytes mean a simpler command. Cancels and amendments mostly hit orders that live, and some
+hit orders that are dead, foreign or not yet born. A stream carries the naive venue's events: what
+any other venue must answer to the same commands. `bulk_streams` writes long ones by seed.
 """
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from hypothesis import strategies as st
 
 from engine.limits import CHUNK_TICKS, ORDERS_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
-from engine.messages import Command as EngineCommand
-from engine.messages import CommandFlag, CommandKind, OrderType, TimeInForce
-from ipc.record import numpy_dtype
-from tests.twin import Command, Event, Instrument
+from engine.messages import CommandKind, Instruction, Prevention
+from tests.acts import ACTS, INT64, Trader
+from tests.acts_with_terms import SECOND_NS
+from tests.desk import TERM_BYTES, TERM_FIELDS, Desk, Stream
+from tests.twin import Instrument
 from tests.twin.market import QUOTE, Market, rich
-from tests.twin.matching import Order
-
-STRANGER = 4_000
-"""An account that no market has."""
-
-INT64 = (-(1 << 63), (1 << 63) - 1)
-
-GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
-
-
-class Stream:
-    """Commands for one market, and what the naive venue made of them."""
-
-    def __init__(self, market: Market, commands: list[Command], events: list[Event]) -> None:
-        self.market = market
-        self.commands = commands
-        self.events = events
-
-    def __repr__(self) -> str:
-        """Short: Hypothesis prints the steps that wrote the stream."""
-        return f"<{len(self.commands)} commands, {len(self.events)} events>"
-
-
-def as_array(commands: list[Command]) -> Any:
-    """The commands as a structured array of the engine's layout."""
-    columns = np.zeros(len(commands), dtype=numpy_dtype(EngineCommand))
-    for name in Command._fields:
-        columns[name] = [getattr(command, name) for command in commands]
-    return columns
-
-
-class Desk:
-    """Where a stream is written: knows what rests now, what was ever sent, and who owns it."""
-
-    def __init__(self, market: Market) -> None:
-        """An empty market."""
-        self.market = market
-        self.venue = market.venue()
-        self.commands: list[Command] = []
-        self.events: list[Event] = []
-        self.names: list[tuple[int, int, bytes]] = []
-        "Account, instrument and client order id of orders that had one."
-        self._sent: Counter[int] = Counter()
-
-    def send(self, kind: int, **fields: Any) -> None:
-        """Write the next command of its source and see what the naive venue answers."""
-        source = fields.get("source", 0)
-        self._sent[source] += 1
-        command = Command(self._sent[source], kind, **fields)
-        self.commands.append(command)
-        self.events += self.venue.submit(command)
-
-    def new(self, account: int, instrument: int, **fields: Any) -> None:
-        """Send a limit order, good till cancelled unless `fields` say otherwise."""
-        if fields.get("client_order_id"):
-            self.names.append((account, instrument, fields["client_order_id"]))
-        kinds = {"order_type": OrderType.LIMIT, "time_in_force": GTC}
-        self.send(CommandKind.NEW, account=account, instrument=instrument, **(kinds | fields))
-
-    def cancel(self, order: Order) -> None:
-        """Cancel as the owner."""
-        self._change(CommandKind.CANCEL, order)
-
-    def amend(self, order: Order, price_ticks: int, qty_lots: int, flags: int) -> None:
-        """Amend as the owner."""
-        fields = {"price_ticks": price_ticks, "qty_lots": qty_lots, "flags": flags}
-        self._change(CommandKind.AMEND, order, **fields)
-
-    def _change(self, kind: int, order: Order, **fields: Any) -> None:
-        names = {"account": order.account, "instrument": order.instrument}
-        self.send(kind, order_id=order.order_id, **names, **fields)
-
-    @property
-    def resting(self) -> dict[int, Order]:
-        """Live orders by id."""
-        return self.venue.exchange.orders
-
-    def stream(self) -> Stream:
-        """What was written."""
-        return Stream(self.market, self.commands, self.events)
-
-
-# --- drawn by Hypothesis ---------------------------------------------------------------------
 
 ANCHORS = (1, 100, 0, -3, CHUNK_TICKS - 3, -CHUNK_TICKS, 1 << 40, -(1 << 44))
 STRIDES = (1, 1, 2, CHUNK_TICKS - 1, CHUNK_TICKS, CHUNK_TICKS * 17, 1 << 30)
@@ -198,147 +114,101 @@ def tight_markets(draw: st.DrawFn) -> Market:
     return Market(tuple(instruments), tuple(books), balances, orders_max)
 
 
+@st.composite
+def featured_markets(draw: st.DrawFn) -> Market:
+    """Ample markets with tick tables, price bands and account groups."""
+    instruments, books = [], []
+    for index in range(draw(st.integers(1, 3))):
+        stride = draw(st.sampled_from((1, 1, 2, 10)))
+        bands = draw(st.sampled_from(((0, 0), (0, 0), (0, 300), (600, 0), (600, 300))))
+        steps = draw(st.sampled_from(((), (), ((-1_000, 2),), ((-1_000, 1), (100, 5), (110, 10)))))
+        instruments.append(
+            Instrument(
+                price_min_ticks=-1_000,
+                price_max_ticks=10_000,
+                notional_divisor=10**18,
+                base_asset_index=index + 1,
+                reference_ticks=draw(st.sampled_from((0, 0, 102))),
+                price_steps=steps,
+                static_band_bps=bands[0],
+                dynamic_band_bps=bands[1],
+                volatility_halt_ns=draw(st.sampled_from((0, SECOND_NS))),
+                volatility_auction_ns=draw(st.sampled_from((0, 2 * SECOND_NS))),
+            )
+        )
+        books.append(tuple(100 + stride * rung for rung in range(RUNGS)))
+    modes = st.sampled_from((Prevention.NONE, *tuple(Prevention)[1:]))
+    return Market(
+        tuple(instruments),
+        tuple(books),
+        rich(3, len(books)),
+        groups={1: 1, 2: draw(st.sampled_from((2, 1))), 3: 3},
+        preventions={number: draw(modes) for number in (1, 2, 3)},
+    )
+
+
 class Gene(NamedTuple):
     """One step of a drawn stream, in small numbers that shrink well."""
 
     act: str
-    account: int
-    instrument: int
-    side: int
-    rung: int
-    lots: int
-    flags: int
-    pick: int
+    choices: bytes
 
 
-ACTS: dict[str, Callable[["Desk", Gene], None]] = {}
+class Drawn(Trader):
+    """Takes its choices from the bytes of a gene; when these are used up, the simplest one."""
+
+    def __init__(self, desk: Desk, choices: bytes, plain: bool) -> None:
+        """`plain`: orders get no terms beyond those of their acts."""
+        super().__init__(desk)
+        self._choices = iter(choices)
+        self._plain = plain
+
+    def below(self, count: int) -> int:
+        if count < 2:
+            return 0
+        number = next(self._choices, 0)
+        if count > 256:
+            number = number << 8 | next(self._choices, 0)
+        return number % count
+
+    def price(self, instrument: int, side: int, toward: int) -> int:
+        """One of the few prices of the market, whichever side."""
+        return self.choice(self.desk.market.ladders[instrument % len(self.desk.market.ladders)])
+
+    def lots(self) -> int:
+        return 1 + self.below(LOTS_MAX)
+
+    def extras(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Sometimes one more property."""
+        extra = self.below(24)
+        more: dict[int, dict[str, Any]] = {
+            16: {"client_order_id": b"c%d" % self.below(8)},
+            17: {"self_trade": 1 + self.below(5)},
+            18: {"display_lots": 1 + self.below(3)},
+            19: {"instructions": int(Instruction.HIDDEN)},
+            20: {"minimum_lots": 1 + self.below(3)},
+            21: {"instructions": int(Instruction.ALL_OR_NONE)},
+            22: {"flags": 1, "instructions": self.choice((0, int(Instruction.SLIDE)))},
+            23: {"time_in_force": 1 + self.below(8), "at_ns": self.desk.clock_ns + SECOND_NS},
+        }
+        if extra not in more or (self._plain and extra > 16):
+            return order
+        return order | more[extra]
 
 
-def act(write: Callable[["Desk", Gene], None]) -> Callable[["Desk", Gene], None]:
-    """Register a way to write one command; its name is drawn."""
-    ACTS[write.__name__] = write
-    return write
+PLAIN: Sequence[str] = (
+    *("passive", "crossing") * 3,
+    *("amend", "resize", "cancel") * 2,
+    *("named", "immediate", "market", "post_only", "large", "change_by_name", "change_any"),
+)
+"""Acts that every venue understands; those that stand here more often are drawn more often."""
+
+ALL: Sequence[str] = (*PLAIN, *(name for name in ACTS if name not in PLAIN and name != "sweep"))
 
 
-def _price(desk: Desk, gene: Gene, instrument: int) -> int:
-    ladder = desk.market.ladders[instrument]
-    return ladder[gene.rung % len(ladder)]
-
-
-def _place(desk: Desk, gene: Gene, **fields: Any) -> None:
-    accounts = desk.market.accounts
-    instrument = gene.instrument % len(desk.market.instruments)
-    price = _price(desk, gene, instrument)
-    order = {"side": gene.side, "price_ticks": price, "qty_lots": gene.lots}
-    desk.new(accounts[gene.account % len(accounts)], instrument, **(order | fields))
-
-
-def _on_target(desk: Desk, gene: Gene, change: Callable[[Order], None]) -> None:
-    """Change one of the orders that rest; when there is none, place one."""
-    orders = list(desk.resting.values())
-    if orders:
-        change(orders[gene.pick % len(orders)])
-    else:
-        _place(desk, gene)
-
-
-@act
-def limit(desk: Desk, gene: Gene) -> None:
-    _place(desk, gene)
-
-
-@act
-def named(desk: Desk, gene: Gene) -> None:
-    _place(desk, gene, client_order_id=b"order %d" % (gene.pick % 8))
-
-
-@act
-def post_only(desk: Desk, gene: Gene) -> None:
-    _place(desk, gene, flags=CommandFlag.POST_ONLY)
-
-
-@act
-def immediate(desk: Desk, gene: Gene) -> None:
-    _place(desk, gene, time_in_force=FOK if gene.flags & 1 else IOC)
-
-
-@act
-def market_order(desk: Desk, gene: Gene) -> None:
-    _place(desk, gene, order_type=OrderType.MARKET, time_in_force=1 + gene.flags % 3)
-
-
-@act
-def large(desk: Desk, gene: Gene) -> None:
-    """An order that sweeps the book, or a level that grows very high."""
-    _place(desk, gene, qty_lots=desk.market.lots_max if gene.flags & 1 else 20)
-
-
-@act
-def cancel(desk: Desk, gene: Gene) -> None:
-    _on_target(desk, gene, desk.cancel)
-
-
-@act
-def amend(desk: Desk, gene: Gene) -> None:
-    def change(order: Order) -> None:
-        desk.amend(order, _price(desk, gene, order.instrument), gene.lots, gene.flags)
-
-    _on_target(desk, gene, change)
-
-
-@act
-def resize(desk: Desk, gene: Gene) -> None:
-    """Amend the quantity only, around what is open."""
-
-    def change(order: Order) -> None:
-        lots = max(1, order.total_lots - 3 + gene.lots)
-        desk.amend(order, order.price_ticks, lots, gene.flags & CommandFlag.LEAVES)
-
-    _on_target(desk, gene, change)
-
-
-@act
-def change_by_name(desk: Desk, gene: Gene) -> None:
-    if not desk.names:
-        named(desk, gene)
-        return
-    account, instrument, name = desk.names[gene.pick % len(desk.names)]
-    kind = CommandKind.AMEND if gene.side else CommandKind.CANCEL
-    fields: dict[str, Any] = {"account": account, "instrument": instrument, "client_order_id": name}
-    if kind == CommandKind.AMEND:
-        fields |= {"price_ticks": _price(desk, gene, instrument), "qty_lots": gene.lots}
-    desk.send(kind, **fields)
-
-
-@act
-def change_any(desk: Desk, gene: Gene) -> None:
-    """An order id that may be dead, another's, of another instrument, or only come to be later."""
-    kind = CommandKind.AMEND if gene.side else CommandKind.CANCEL
-    accounts = [*desk.market.accounts, STRANGER]
-    instrument = gene.instrument % len(desk.market.instruments)
-    fields: dict[str, Any] = {
-        "account": accounts[gene.account % len(accounts)],
-        "instrument": instrument,
-        "order_id": gene.pick - 1,
-    }
-    if kind == CommandKind.AMEND:
-        fields |= {"price_ticks": _price(desk, gene, instrument), "qty_lots": gene.lots}
-    desk.send(kind, **fields)
-
-
-def genes() -> st.SearchStrategy[Gene]:
+def steps_of(acts: Sequence[str]) -> st.SearchStrategy[Gene]:
     """One step."""
-    return st.builds(
-        Gene,
-        act=st.sampled_from(["limit"] * 6 + ["named"] + ["amend", "resize"] * 2 + list(ACTS)),
-        account=st.integers(0, 3),
-        instrument=st.integers(0, 4),
-        side=st.integers(0, 1),
-        rung=st.integers(0, RUNGS - 1),
-        lots=st.integers(1, LOTS_MAX),
-        flags=st.integers(0, 7),
-        pick=st.integers(0, 40),
-    )
+    return st.builds(Gene, act=st.sampled_from(acts), choices=st.binary(max_size=24))
 
 
 def _int64() -> st.SearchStrategy[int]:
@@ -362,39 +232,40 @@ def garbage() -> st.SearchStrategy[dict[str, Any]]:
     """The fields of a command that a broken or malicious source might send."""
     byte = st.one_of(st.integers(0, 4), st.integers(0, 255))
     word = st.one_of(st.integers(0, 5), st.integers(0, (1 << 32) - 1))
-    return st.fixed_dictionaries(
-        {
-            "kind": st.one_of(st.integers(1, 3), byte),
-            "side": byte,
-            "order_type": byte,
-            "time_in_force": byte,
-            "flags": st.one_of(st.just(0), byte),
-            "account": word,
-            "instrument": word,
-            "order_id": _int64(),
-            "price_ticks": _int64(),
-            "qty_lots": _int64(),
-            "client_order_id": st.binary(max_size=40).map(lambda raw: raw.replace(b"\0", b"0")),
-        }
-    ).map(_within_limits)
+    fields: dict[str, st.SearchStrategy[Any]] = {
+        "kind": st.one_of(st.integers(1, 8), byte),
+        "side": byte,
+        "order_type": byte,
+        "time_in_force": byte,
+        "flags": st.one_of(st.just(0), byte),
+        "account": word,
+        "instrument": word,
+        "order_id": _int64(),
+        "price_ticks": _int64(),
+        "qty_lots": _int64(),
+        "client_order_id": st.binary(max_size=40).map(lambda raw: raw.replace(b"\0", b"0")),
+    }
+    terms = {name: byte if name in TERM_BYTES else _int64() for name in TERM_FIELDS}
+    return st.fixed_dictionaries(fields, optional=terms).map(_within_limits)
 
 
-def compose(market: Market, steps: list[Gene | dict[str, Any]]) -> Stream:
-    """Write out what was drawn."""
+def compose(market: Market, steps: list[Gene | dict[str, Any]], plain: bool) -> Stream:
+    """Write out what was drawn; `plain`: see Drawn."""
     desk = Desk(market)
     for step in steps:
         if isinstance(step, Gene):
-            ACTS[step.act](desk, step)
+            ACTS[step.act](Drawn(desk, step.choices, plain))
         else:
             desk.send(**step)
     return desk.stream()
 
 
-def streams(markets: st.SearchStrategy[Market], max_size: int = 60) -> st.SearchStrategy[Stream]:
+def streams(
+    markets: st.SearchStrategy[Market], max_size: int = 60, acts: Sequence[str] = PLAIN
+) -> st.SearchStrategy[Stream]:
     """Orderly streams with a hostile command here and there."""
-    steps = st.one_of([*(genes() for _ in range(11)), garbage()])
+    steps = st.one_of([*(steps_of(acts) for _ in range(11)), garbage()])
     # Lists are short unless told their length: most of what happens needs a few orders before.
     lengths = st.integers(1, max_size)
-    return st.builds(
-        compose, markets, lengths.flatmap(lambda n: st.lists(steps, min_size=n, max_size=n))
-    )
+    written = lengths.flatmap(lambda n: st.lists(steps, min_size=n, max_size=n))
+    return st.builds(compose, markets, written, st.just(acts is PLAIN))

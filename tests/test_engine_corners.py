@@ -22,8 +22,8 @@ from engine.messages import (
     TimeInForce,
 )
 from ipc.jit import INTERPRETED
+from tests.desk import Desk
 from tests.engines import engine_for
-from tests.streams import Desk
 from tests.twin import Instrument
 from tests.twin.market import Market, rich
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from engine.marketdata import L2Book, Level, level_changes, level_of
 from engine.messages import EVENT_CODECS, MESSAGE_BYTES, EventFlag, EventKind, Side
-from tests.streams import Stream, ample_markets, streams
+from tests.desk import Stream
+from tests.streams import ample_markets, streams
 from tests.twin import ChangeEvent, Event
 
 BUY, SELL = Side.BUY, Side.SELL

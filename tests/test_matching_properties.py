@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from ipc.jit import INTERPRETED
 from tests.bulk_streams import CALM, DEEP, STORM, WIDE, Habits, bulk
+from tests.desk import Stream
 from tests.engines import engine_for
-from tests.streams import Stream, ample_markets, extreme_markets, streams
+from tests.streams import ample_markets, extreme_markets, streams
 from tests.twin import Audit, Venue
 
 pytestmark = pytest.mark.timeout(600)

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ipc.jit import INTERPRETED
+from tests.desk import Stream
 from tests.engines import Engine, engine_for
-from tests.streams import Stream, streams, tight_markets
+from tests.streams import streams, tight_markets
 from tests.twin import Audit, Risk
 from tests.twin.market import Market
 

@@ -1,0 +1,105 @@
+"""Compare the engine with its naive twin on as many random commands as there is time for.
+
+    python -m tests.compare --commands 10000000 --seed 1
+
+All presets of `bulk_streams` take turns, in slices that each begin with an empty venue; a slice is
+a function of its seed, which is printed with the first difference. Progress goes to stderr; the
+last line on stdout says how many commands were compared. Exit status 1: there is a difference.
+"""
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tests.bulk_streams import PRESETS, bulk
+from tests.engines import engine_for
+from tests.twin import Event
+
+
+class Slice(NamedTuple):
+    """What one process compares at a time; the arguments of `bulk`."""
+
+    seed: int
+    preset: str
+    count: int
+
+    @property
+    def instruments(self) -> int:
+        """Books of the slice's market."""
+        return 1 + self.seed % 4
+
+
+class Outcome(NamedTuple):
+    """What came of a slice."""
+
+    slice: Slice
+    commands: int
+    events: int
+    difference: str
+    "Empty: none."
+
+
+def compare(part: Slice) -> Outcome:
+    """Run one slice through both."""
+    stream = bulk(part.seed, part.count, PRESETS[part.preset], part.instruments)
+    with engine_for(stream.market) as engine:
+        events = engine.run(stream.commands)
+    difference = first_difference(events, stream.events)
+    return Outcome(part, len(stream.commands), len(events), difference)
+
+
+def first_difference(found: Sequence[Event], expected: Sequence[Event]) -> str:
+    """Where two lists of events part, in words; empty when they are equal."""
+    for mine, theirs in zip(found, expected, strict=False):
+        if mine != theirs:
+            return f"command {theirs.dseq}\n  engine {mine}\n  twin   {theirs}"
+    if len(found) != len(expected):
+        return f"the engine has {len(found)} events, the twin {len(expected)}"
+    return ""
+
+
+def slices(commands: int, seed: int, presets: Sequence[str], size: int) -> Iterator[Slice]:
+    """Slices with `commands` in all, presets in turn, seeds from `seed` on."""
+    for number in range(-(-commands // size)):
+        count = min(size, commands - number * size)
+        yield Slice(seed + number, presets[number % len(presets)], count)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 0 when all slices agree."""
+    parser = argparse.ArgumentParser(prog="python -m tests.compare", description=__doc__)
+    parser.add_argument("--commands", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--preset", choices=PRESETS, action="append", help="default: all")
+    parser.add_argument("--slice", type=int, default=20_000, help="commands of one venue")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    given = parser.parse_args(arguments)
+    parts = slices(given.commands, given.seed, given.preset or list(PRESETS), given.slice)
+    commands = events = 0
+    began = time.monotonic()
+    with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
+        for done in pool.imap_unordered(compare, parts):
+            if done.difference:
+                print(
+                    f"bulk({done.slice.seed}, {done.slice.count}, "
+                    f"PRESETS[{done.slice.preset!r}], {done.slice.instruments}): {done.difference}"
+                )
+                return 1
+            commands, events = commands + done.commands, events + done.events
+            rate = commands / (time.monotonic() - began)
+            print(
+                f"\r{commands:,} of {given.commands:,} commands, {events:,} events, {rate:,.0f}/s",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+    print(file=sys.stderr)
+    print(f"{commands:,} commands and {events:,} events compared: all equal")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
