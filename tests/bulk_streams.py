@@ -37,8 +37,8 @@ TAKING = frozenset(("crossing", "immediate", "market", "sweep", "large", "mass_c
 """Acts that empty a book."""
 
 CHANGING = frozenset(
-    ["cancel", "amend", "resize", "amend_terms", "change_by_name", "change_any", "wrong", "phase", "any_phase", "tick", "mass_cancel", "snapshot"]
-)
+    ("cancel", "amend", "resize", "amend_terms", "change_by_name", "change_any", "wrong")
+) | {"phase", "any_phase", "tick", "mass_cancel", "snapshot"}
 """Acts that place no order, or none that stays."""
 
 
