@@ -10,6 +10,7 @@ from engine.messages import (
     CommandFlag,
     CommandKind,
     Instruction,
+    Listing,
     ListKind,
     OrderType,
     Peg,
@@ -18,6 +19,7 @@ from engine.messages import (
     TimeInForce,
     Trigger,
 )
+from engine.reference import TERM_NUMBERS
 from tests.acts import ACTS, FOK, GTC, IOC, TIMES, Trader, act
 
 SECOND_NS = 1_000_000_000
@@ -338,3 +340,41 @@ def mass_cancel(trader: Trader) -> None:
 @act
 def snapshot(trader: Trader) -> None:
     trader.desk.send(CommandKind.SNAPSHOT, instrument=trader.instrument())
+
+
+@act
+def set_term(trader: Trader) -> None:
+    """Another value for one term of an instrument; nothing that moves a collar or money."""
+    instrument = trader.instrument()
+    near = trader.price(instrument, trader.below(2), 1)
+    values = {
+        "qty_min_lots": (1, 1, 2, 30),
+        "qty_max_lots": (1_000_000, 1_000_000, 15),
+        "dynamic_band_bps": (0, 25, 100),
+        "static_band_bps": (0, 120, 400),
+        "volatility_halt_ns": (0, SECOND_NS),
+        "volatility_auction_ns": (0, SECOND_NS),
+        "reference_ticks": (near,),
+        "step_count": (0, 9),
+    }
+    name = trader.choice(tuple(values))
+    _instrument(trader, instrument, TERM_NUMBERS[name], trader.choice(values[name]))
+
+
+@act
+def delist(trader: Trader) -> None:
+    _instrument(trader, trader.instrument(), Listing.DELIST, 0)
+
+
+@act
+def relist(trader: Trader) -> None:
+    """List an instrument again that was delisted; one that was not is refused."""
+    gone = sorted(trader.desk.delisted)
+    instrument = trader.choice(gone) if gone else trader.instrument()
+    phase = trader.choice((Phase.CONTINUOUS, Phase.CONTINUOUS, Phase.PRE_OPEN))
+    _instrument(trader, instrument, Listing.LIST, int(phase), client_order_id=b"S%d" % instrument)
+
+
+def _instrument(trader: Trader, instrument: int, number: int, value: int, **more: Any) -> None:
+    fields = {"instrument": instrument, "order_id": int(number), "qty_lots": value}
+    trader.desk.send(CommandKind.INSTRUMENT, **fields, **more)

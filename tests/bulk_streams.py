@@ -38,7 +38,7 @@ TAKING = frozenset(("crossing", "immediate", "market", "sweep", "large", "mass_c
 
 CHANGING = frozenset(
     ("cancel", "amend", "resize", "amend_terms", "change_by_name", "change_any", "wrong")
-) | {"phase", "any_phase", "tick", "mass_cancel", "snapshot"}
+) | {"phase", "any_phase", "tick", "mass_cancel", "snapshot", "set_term", "delist", "relist"}
 """Acts that place no order, or none that stays."""
 
 
@@ -115,7 +115,8 @@ PREVENTION = Habits(
     groups=True,
 )
 EVERYTHING = Habits(
-    {**SOME_OF_ALL, "phase": 0.3, "any_phase": 0.05, "mass_cancel": 0.2, "broken_list": 0.4},
+    {**SOME_OF_ALL, "phase": 0.3, "any_phase": 0.05, "mass_cancel": 0.2, "broken_list": 0.4}
+    | {"set_term": 0.2, "delist": 0.02, "relist": 0.05, "snapshot": 0.3},
     depth=150,
     drift=0.03,
     extras=0.1,
@@ -208,6 +209,9 @@ class Seeded(Trader):
     def _resume(self) -> bool:
         """Now and then bring an instrument that does not trade nearer to doing so."""
         desk = self.desk
+        if desk.delisted and self.random.random() < 0.02:
+            ACTS["relist"](self)
+            return True
         for instrument in desk.halted:
             collects = desk.phase_of(instrument) in (
                 Phase.PRE_OPEN,

@@ -17,6 +17,7 @@ from engine.messages import (
     CommandKind,
     EventFlag,
     EventKind,
+    Listing,
     OrderType,
     Phase,
     TimeInForce,
@@ -103,16 +104,16 @@ class Desk:
         "Account, instrument and client order id of orders that had one."
         self.phases: dict[int, int] = {}
         "Of instruments that have changed theirs."
-        self.halted: list[int] = [
-            index for index in range(len(market.instruments)) if not self._trades(index)
-        ]
-        "Instruments that are not in CONTINUOUS."
+        self.delisted: set[int] = set()
+        self.halted: list[int] = []
+        "Listed instruments that are not in CONTINUOUS."
         self.interrupted: dict[int, int] = {}
         "When the volatility interruption of an instrument ends, ns; 0 for none."
         self.clock_ns = 0
         self.last_ticks: dict[int, int] = {}
         "Price of the last trade of an instrument."
         self._sent: Counter[int] = Counter()
+        self._look_around()
 
     def send(self, kind: int, **fields: Any) -> list[Event]:
         """Write the next command of its source; the naive venue's answer."""
@@ -167,7 +168,7 @@ class Desk:
         return self.phases.get(instrument, self.market.instruments[instrument].phase)
 
     def _trades(self, instrument: int) -> bool:
-        return self.phase_of(instrument) == Phase.CONTINUOUS
+        return self.phase_of(instrument) == Phase.CONTINUOUS or instrument in self.delisted
 
     def stream(self) -> Stream:
         """What was written."""
@@ -190,10 +191,23 @@ class Desk:
         elif kind == EventKind.PHASED:
             self.phases[event.instrument] = event.phase
             self.interrupted[event.instrument] = event.at_ns
-            instruments = range(len(self.market.instruments))
-            self.halted = [index for index in instruments if not self._trades(index)]
+            self._look_around()
         elif kind == EventKind.CLOCK:
             self.clock_ns = event.at_ns
+        elif kind == EventKind.INSTRUMENT:
+            self._listed(event)
+
+    def _listed(self, event: Any) -> None:
+        if event.order_id == Listing.LIST:
+            self.delisted.discard(event.instrument)
+            self.phases[event.instrument] = event.qty_lots
+        elif event.order_id == Listing.DELIST:
+            self.delisted.add(event.instrument)
+        self._look_around()
+
+    def _look_around(self) -> None:
+        instruments = range(len(self.market.instruments))
+        self.halted = [index for index in instruments if not self._trades(index)]
 
     def _accepted(self, event: Any) -> None:
         order = Live(

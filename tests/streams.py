@@ -1,7 +1,7 @@
 """Streams of commands for tests, drawn by Hypothesis, which shrinks what fails.
 
-A step is the name of an act and a few bytes, from which the act takes its choices: fewer and
-smaller bytes mean a simpler command. Cancels and amendments mostly hit orders that live, and some
+A step is the name of an act and a few bytes, from which the act takes its choices: smaller bytes
+mean a simpler command. Cancels and amendments mostly hit orders that live, and some
 hit orders that are dead, foreign or not yet born. A stream carries the naive venue's events: what
 any other venue must answer to the same commands. `bulk_streams` writes long ones by seed.
 """
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.limits import CHUNK_TICKS, ORDERS_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
 from engine.messages import CommandKind, Instruction, Prevention
 from tests.acts import ACTS, INT64, Trader
-from tests.acts_with_terms import SECOND_NS
+from tests.acts_with_terms import SECOND_NS, go_on
 from tests.desk import TERM_BYTES, TERM_FIELDS, Desk, Stream
 from tests.twin import Instrument
 from tests.twin.market import QUOTE, Market, rich
@@ -203,12 +203,15 @@ PLAIN: Sequence[str] = (
 )
 """Acts that every venue understands; those that stand here more often are drawn more often."""
 
-ALL: Sequence[str] = (*PLAIN, *(name for name in ACTS if name not in PLAIN and name != "sweep"))
+ALL: Sequence[str] = (
+    *PLAIN * 2,
+    *(name for name in ACTS if name not in (*PLAIN, "sweep", "wrong")),
+)
 
 
 def steps_of(acts: Sequence[str]) -> st.SearchStrategy[Gene]:
     """One step."""
-    return st.builds(Gene, act=st.sampled_from(acts), choices=st.binary(max_size=24))
+    return st.builds(Gene, act=st.sampled_from(acts), choices=st.binary(min_size=20, max_size=20))
 
 
 def _int64() -> st.SearchStrategy[int]:
@@ -254,7 +257,10 @@ def compose(market: Market, steps: list[Gene | dict[str, Any]], plain: bool) -> 
     desk = Desk(market)
     for step in steps:
         if isinstance(step, Gene):
-            ACTS[step.act](Drawn(desk, step.choices, plain))
+            trader = Drawn(desk, step.choices, plain)
+            ACTS[step.act](trader)
+            if desk.halted and trader.chance(15):
+                go_on(trader, desk.halted[0])
         else:
             desk.send(**step)
     return desk.stream()
