@@ -355,6 +355,7 @@ def set_term(trader: Trader) -> None:
         "volatility_halt_ns": (0, SECOND_NS),
         "volatility_auction_ns": (0, SECOND_NS),
         "reference_ticks": (near,),
+        "step_count": (0, 9),
     }
     name = trader.choice(tuple(values))
     _instrument(trader, instrument, TERM_NUMBERS[name], trader.choice(values[name]))

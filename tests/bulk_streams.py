@@ -125,9 +125,11 @@ EVERYTHING = Habits(
     price_steps=True,
 )
 CROWDED = Habits(
-    acts(passive=10, peg=30, trailing=30, all_or_none=12, crossing=4, tick=0.2, phase=0.02),
-    depth=900,
+    acts(passive=10, peg=60, trailing=30, all_or_none=60, crossing=1, immediate=1, sweep=0)
+    | {"market": 0.2, "amend": 4, "cancel": 4, "tick": 0.2, "phase": 0.01, "snapshot": 0.02},
+    depth=700,
     spread_ticks=40,
+    drift=0.0,
 )
 """More pegs, trailing and all-or-none orders than may wait."""
 

@@ -114,6 +114,14 @@ def tight_markets(draw: st.DrawFn) -> Market:
     return Market(tuple(instruments), tuple(books), balances, orders_max)
 
 
+def _valid_prices(instrument: Instrument, stride: int) -> tuple[int, ...]:
+    """A few prices on the tick table, at the border of two of its ranges."""
+    prices = [instrument.step_down(96)]
+    while len(prices) < RUNGS:
+        prices.append(instrument.step_up(prices[-1] + stride))
+    return tuple(prices)
+
+
 @st.composite
 def featured_markets(draw: st.DrawFn) -> Market:
     """Ample markets with tick tables, price bands and account groups."""
@@ -136,7 +144,7 @@ def featured_markets(draw: st.DrawFn) -> Market:
                 volatility_auction_ns=draw(st.sampled_from((0, 2 * SECOND_NS))),
             )
         )
-        books.append(tuple(100 + stride * rung for rung in range(RUNGS)))
+        books.append(_valid_prices(instruments[-1], stride))
     modes = st.sampled_from((Prevention.NONE, *tuple(Prevention)[1:]))
     return Market(
         tuple(instruments),
@@ -204,7 +212,7 @@ PLAIN: Sequence[str] = (
 """Acts that every venue understands; those that stand here more often are drawn more often."""
 
 ALL: Sequence[str] = (
-    *PLAIN * 2,
+    *PLAIN * 3,
     *(name for name in ACTS if name not in (*PLAIN, "sweep", "wrong")),
 )
 
@@ -261,6 +269,8 @@ def compose(market: Market, steps: list[Gene | dict[str, Any]], plain: bool) -> 
             ACTS[step.act](trader)
             if desk.halted and trader.chance(15):
                 go_on(trader, desk.halted[0])
+            if desk.delisted and trader.chance(30):
+                ACTS["relist"](trader)
         else:
             desk.send(**step)
     return desk.stream()

@@ -50,12 +50,8 @@ class Instrument(NamedTuple):
         return -(-price_ticks // step) * step
 
 
-def with_term(instrument: Instrument, number: int, value: int) -> Instrument:
-    """What an INSTRUMENT command makes of an instrument that has no tick table to change."""
-    (name,) = [name for name, each in TERM_NUMBERS.items() if each == number]
-    renamed = {"base_asset": "base_asset_index", "quote_asset": "quote_asset_index"}
-    return instrument._replace(**{renamed.get(name, name): value})
-
+BLANK = Instrument(price_min_ticks=1, price_max_ticks=1 << 40, base_asset_index=0)
+"""An instrument that nobody has said anything about."""
 
 UNLISTED: Mapping[str, int] = dict.fromkeys(TERM_NUMBERS, 0) | {
     "base_units_per_lot": 1,
@@ -68,7 +64,7 @@ UNLISTED: Mapping[str, int] = dict.fromkeys(TERM_NUMBERS, 0) | {
     "notional_max_units": BALANCE_MAX,
     "phase": Phase.CONTINUOUS,
 }
-"""Terms by name of an instrument that nobody has said anything about."""
+"""The terms of BLANK by name."""
 
 
 def terms_of(instrument: Instrument) -> dict[str, int]:

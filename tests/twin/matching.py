@@ -27,7 +27,7 @@ from engine.messages import (
 from tests.twin.amending import Amending
 from tests.twin.auction import auction
 from tests.twin.book import Book
-from tests.twin.instrument import Instrument
+from tests.twin.instrument import BLANK, Instrument
 from tests.twin.journal import LEVEL_FLAG
 from tests.twin.messages import Event
 from tests.twin.order import AT_ONCE, LIST_ORDERS, TRAILING, Order, OrderList, order_of
@@ -272,7 +272,7 @@ class Exchange(Amending):
     def _instrument(self, decision: Any) -> None:
         number = decision.instrument
         while number >= len(self.books):
-            self.books.append(Book(len(self.books), Instrument()))
+            self.books.append(Book(len(self.books), BLANK))
         book = self.books[number]
         if decision.order_id == Listing.DELIST:
             self._end_all(book.everything(), RejectReason.DELISTED)

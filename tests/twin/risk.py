@@ -21,8 +21,9 @@ from engine.messages import (
     Side,
     Trigger,
 )
-from tests.twin.instrument import Instrument, with_term
+from tests.twin.instrument import BLANK, Instrument
 from tests.twin.messages import Decision, Event, Sequenced, TradeEvent
+from tests.twin.terms import Terms
 
 INT64_MAX = (1 << 63) - 1
 BPS = 10_000
@@ -80,6 +81,7 @@ class Risk:
         in `preventions` it trades with its group.
         """
         self.instruments = list(instruments)
+        self._terms = [Terms(instrument) for instrument in instruments]
         self.groups = dict(groups or {})
         self.preventions = dict(preventions or {})
         self.balances = {
@@ -116,8 +118,11 @@ class Risk:
         if command.order_id == Listing.LIST:
             self.last_prices.pop(index, None)
         elif command.order_id >= 0:
-            changed = with_term(self.instruments[index], command.order_id, command.qty_lots)
-            self.instruments[index] = changed
+            while index >= len(self._terms):
+                self._terms.append(Terms(BLANK))
+                self.instruments.append(BLANK)
+            self._terms[index].change(command.order_id, command.qty_lots)
+            self.instruments[index] = self._terms[index].instrument
 
     def _prevention(self, command: Sequenced) -> dict[str, int]:
         """Whom an order must not trade with, and what happens instead."""
