@@ -15,8 +15,12 @@ from engine.limits import (
     CHUNKS_PER_SIDE_MAX,
     INSTRUMENTS_MAX,
     LEVEL_LOTS_MAX,
+    LOOK_MAX,
+    ORDERS_MAX,
 )
-from engine.orders import NO_ORDER, Order, OrderPool
+from engine.market.state import Calendar, Market, Taker, Work
+from engine.orders import NO_ORDER, Detail, Order, OrderPool
+from engine.reference import InstrumentTerms
 from ipc.intrinsics import shift_left, trailing_zeros
 from ipc.jit import inlined, kernel
 from ipc.record import CACHE_LINE_BYTES, Array, Record, i64, length, u32
@@ -28,6 +32,15 @@ NO_KEY: Final = 1 << 62
 """The best key of an empty side: worse than every price."""
 
 NO_CHUNK: Final = 0
+
+SIDES_PER_INSTRUMENT: Final = 4
+"""Bids, asks, and the orders that wait for a price: those that wake UPWARD and DOWNWARD."""
+
+UPWARD: Final = 2
+"""Orders that wake when a trade is at their trigger or above: kept like asks."""
+
+DOWNWARD: Final = 3
+"""Orders that wake when a trade is at their trigger or below: kept like bids."""
 
 HOT_CHUNKS: Final = 64
 """Chunks of a side that are found without a search: 4096 ticks around the touch."""
@@ -50,6 +63,8 @@ class Chunk(Record, align=CACHE_LINE_BYTES):
     "Bit n is set when level n has orders."
     next_free: i64
     levels: Array[Level] = length(CHUNK_TICKS)
+    hidden: Array[i64] = length(CHUNK_TICKS)
+    "Of each level's lots, those that are not shown."
 
 
 class SideBook(Record, align=CACHE_LINE_BYTES):
@@ -78,15 +93,27 @@ class Books(Record, align=CACHE_LINE_BYTES):
     chunks_used: i64
     chunk_free: i64
     pool: OrderPool
+    taker: Taker
+    work: Work
+    calendar: Calendar
+    markets: Array[Market] = length(INSTRUMENTS_MAX)
+    terms: Array[InstrumentTerms] = length(INSTRUMENTS_MAX)
     chunks: Array[Chunk] = length(CHUNKS_MAX)
-    sides: Array[SideBook] = length(2 * INSTRUMENTS_MAX)
-    "Side `instrument * 2 + side`."
+    sides: Array[SideBook] = length(SIDES_PER_INSTRUMENT * INSTRUMENTS_MAX)
+    "Side `instrument * SIDES_PER_INSTRUMENT + side`."
+    details: Array[Detail] = length(ORDERS_MAX)
 
 
 @inlined
 def key_of(price_ticks: int, side: int) -> int:
     """Price as a key: itself for SELL (1), mirrored (~price) for BUY (0). Its own inverse."""
     return price_ticks ^ (side - 1)
+
+
+@inlined
+def side_of(books: Books, instrument: int, side: int) -> SideBook:
+    """One side of one book, or UPWARD or DOWNWARD."""
+    return books.sides[instrument * SIDES_PER_INSTRUMENT + side]
 
 
 @inlined
@@ -191,7 +218,7 @@ def link(books: Books, side: SideBook, slot: int, chunk_index: int) -> int:
     level = chunk.levels[number]
     order.chunk = chunk_index
     order.next = NO_ORDER
-    if level.lots == 0:
+    if level.head == NO_ORDER:
         order.previous = NO_ORDER
         level.head = slot
         chunk.bitmap |= shift_left(1, number)
@@ -251,16 +278,18 @@ def find_best(books: Books, side: SideBook) -> int:
 
 @kernel
 def can_fill(books: Books, side: SideBook, limit_key: int, qty_lots: int) -> bool:
-    """Whether `side` holds `qty_lots` at keys not above `limit_key`."""
+    """Whether `side` holds `qty_lots` at keys not above `limit_key`, in at most LOOK_MAX levels."""
     wanted = qty_lots
+    looked = 0
     at = side.count - 1
     while at >= 0:
         chunk = books.chunks[side.chunks[at]]
         bits = chunk.bitmap
         while bits != 0:
             number = trailing_zeros(bits)
-            if (chunk.key << CHUNK_BITS) | number > limit_key:
+            if (chunk.key << CHUNK_BITS) | number > limit_key or looked == LOOK_MAX:
                 return False
+            looked += 1
             wanted -= chunk.levels[number].lots
             if wanted <= 0:
                 return True
@@ -274,5 +303,5 @@ def create_books(books: Books, orders_limit: int, chunks_limit: int) -> None:
     assert 0 < orders_limit < len(books.pool.orders)
     assert 0 < chunks_limit < CHUNKS_MAX
     books.pool.limit, books.chunks_limit = orders_limit, chunks_limit
-    for index in range(2 * INSTRUMENTS_MAX):
+    for index in range(SIDES_PER_INSTRUMENT * INSTRUMENTS_MAX):
         books.sides[index].best_key = NO_KEY

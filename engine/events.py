@@ -4,7 +4,10 @@ Slots are reused, so a field that is not written would show an older event. `cau
 decision, or the taker that was copied from it: both carry the same fields.
 """
 
+from typing import Final
+
 from engine.messages import (
+    PLAIN_BYTES,
     ChangeEvent,
     CommandFlag,
     CommandKind,
@@ -12,14 +15,19 @@ from engine.messages import (
     Event,
     EventFlag,
     EventKind,
+    Message,
     OrderEvent,
     OrderType,
     RejectReason,
+    Terms,
     TimeInForce,
     TradeEvent,
 )
-from engine.stage import Outbox, next_slot
+from engine.stage import Outbox, copy_words, next_slot
 from ipc.jit import inlined, kernel
+from ipc.ring import slot
+
+TERMS_WORDS: Final = Terms.size >> 3
 
 
 @inlined
@@ -65,10 +73,28 @@ def accept(out: Outbox, decision: Decision, flags: int, level_lots: int) -> None
 
 
 @kernel
+def accept_terms(out: Outbox, decision: Decision) -> None:
+    """ACCEPTED of an order with terms."""
+    event = _order_event(out, decision, EventKind.ACCEPTED, EventFlag.TERMS)
+    copy_words(event.address + PLAIN_BYTES, decision.terms.address, TERMS_WORDS)
+
+
+@kernel
 def refuse_order(out: Outbox, decision: Decision, reason: int) -> None:
-    """REJECTED, the only event of its command."""
-    event = _order_event(out, decision, EventKind.REJECTED, EventFlag.LAST)
+    """REJECTED."""
+    event = _order_event(out, decision, EventKind.REJECTED, 0)
     event.reason = reason
+    if decision.flags & CommandFlag.TERMS:
+        event.flags |= EventFlag.TERMS
+        copy_words(event.address + PLAIN_BYTES, decision.terms.address, TERMS_WORDS)
+
+
+@inlined
+def finish(out: Outbox) -> None:
+    """The command is complete: its last event, which is not published yet, says so."""
+    assert out.pending > 0, "finish: the command has no event to mark"
+    last = slot(out.ring, out.ring.producer.position + out.pending - 1)
+    Message(last).flags |= EventFlag.LAST
 
 
 @inlined
@@ -82,11 +108,13 @@ def change_event(out: Outbox, cause: Decision, kind: int, flags: int) -> ChangeE
 
 @kernel
 def refuse_change(out: Outbox, decision: Decision, reason: int) -> None:
-    """CANCEL_REJECTED or REPLACE_REJECTED, the only event of its command."""
-    kind = EventKind.CANCEL_REJECTED
-    if decision.kind == CommandKind.AMEND:
-        kind = EventKind.REPLACE_REJECTED
-    event = change_event(out, decision, kind, EventFlag.LAST)
+    """CANCEL_REJECTED, REPLACE_REJECTED or ADMIN_REJECTED."""
+    kind = EventKind.ADMIN_REJECTED.value
+    if decision.kind == CommandKind.CANCEL:
+        kind = EventKind.CANCEL_REJECTED.value
+    elif decision.kind == CommandKind.AMEND:
+        kind = EventKind.REPLACE_REJECTED.value
+    event = change_event(out, decision, kind, 0)
     event.reason = reason
     event.side, event.order_type = decision.side, decision.order_type
     event.time_in_force = decision.time_in_force
@@ -96,7 +124,8 @@ def refuse_change(out: Outbox, decision: Decision, reason: int) -> None:
 @kernel
 def refuse(out: Outbox, decision: Decision, reason: int) -> None:
     """The rejection that fits the command's kind."""
-    if decision.kind == CommandKind.CANCEL or decision.kind == CommandKind.AMEND:
+    kind = decision.kind
+    if kind >= CommandKind.CANCEL and kind <= CommandKind.SNAPSHOT:
         refuse_change(out, decision, reason)
     else:
         refuse_order(out, decision, reason)

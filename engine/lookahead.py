@@ -8,11 +8,10 @@ changes state: what is fetched in vain is only not used.
 
 from typing import Final
 
-from engine.book import CHUNK_BITS, HOT_CHUNKS, Books, Chunk, key_of
+from engine.book import CHUNK_BITS, HOT_CHUNKS, Books, Chunk, key_of, side_of
 from engine.limits import CHUNK_TICKS, ORDER_MAP_SLOTS
 from engine.messages import CommandKind, Decision, RejectReason
 from engine.orders import Order, OrderPool
-from engine.trading import side_of
 from ipc.intrinsics import prefetch
 from ipc.jit import inlined
 from ipc.ring import Ring, slot

@@ -8,14 +8,35 @@ next command. The rules stand in docs/matching.md, with their naive twin in test
 
 from typing import Final
 
-from engine.amending import amend_order, cancel_order
+from engine.amending import amend_plain, find_owned, remove_order
 from engine.book import Books, create_books
-from engine.events import refuse
-from engine.limits import CHUNKS_MAX, EVENTS_PER_SLICE_MAX, ORDERS_MAX
+from engine.events import begin, finish, refuse, refuse_change
+from engine.limits import (
+    CHECKPOINT_INTERVAL,
+    CHUNKS_MAX,
+    EVENTS_PER_SLICE_MAX,
+    INSTRUMENTS_MAX,
+    INTERNAL_SOURCE,
+    ORDERS_MAX,
+    PRICE_TICKS_MAX,
+)
 from engine.lookahead import DISTANCE, LIVE_ORDERS_MIN, look_ahead
-from engine.messages import CommandKind, Decision, RejectReason
-from engine.stage import Outbox, Telemetry, count_batch, deliver, open_outbox
-from engine.trading import Taker, new_order, sweep
+from engine.market.commands import execute_special, open_market, skip_foreign
+from engine.market.working import run
+from engine.messages import (
+    CheckpointEvent,
+    CommandFlag,
+    CommandKind,
+    Decision,
+    EventKind,
+    Phase,
+    RejectReason,
+)
+from engine.orders import NO_ORDER, OrderFlag
+from engine.reference import ReferenceData, copy_terms
+from engine.stage import Outbox, Telemetry, count_batch, deliver_but, open_outbox
+from engine.statehash import fold
+from engine.trading import complete, new_order, sweep
 from ipc.jit import inlined, kernel
 from ipc.record import CACHE_LINE_BYTES, Record, i64
 from ipc.ring import Inbox, consume, ready, slot
@@ -29,7 +50,19 @@ class MatchingState(Record, align=CACHE_LINE_BYTES):
 
     decided: i64
     "dseq of the last decision taken."
-    taker: Taker
+    shard: i64
+    "Number of this shard."
+    shards: i64
+    "How many there are; 0 and 1 both mean that this one has all instruments."
+    state_hash: i64
+    "Hash of all events that were published, and of those that are folded already."
+    folded: i64
+    "Events in the outbox that `state_hash` covers."
+    published_hash: i64
+    "The hash of the last CHECKPOINT, and its dseq: for tools."
+    published_dseq: i64
+    checkpoint_due: i64
+    "1: a CHECKPOINT follows when the command is finished."
     books: Books
 
 
@@ -42,54 +75,147 @@ class MatchingPorts(Record):
 
 
 def create_matching(
-    state: MatchingState, orders_limit: int = ORDERS_MAX - 1, chunks_limit: int = CHUNKS_MAX - 1
+    state: MatchingState,
+    orders_limit: int = ORDERS_MAX - 1,
+    chunks_limit: int = CHUNKS_MAX - 1,
+    reference: ReferenceData | None = None,
 ) -> None:
-    """Set up zeroed memory; the limits bound live orders and price chunks."""
-    create_books(state.books, orders_limit, chunks_limit)
+    """Set up zeroed memory; the limits bound live orders and price chunks.
+
+    Without reference data every number is an instrument of any price in continuous trading.
+    """
+    books = state.books
+    create_books(books, orders_limit, chunks_limit)
+    if reference is not None:
+        copy_terms(books.terms, reference)
+    for number in range(INSTRUMENTS_MAX):
+        if reference is None:
+            terms = books.terms[number]
+            terms.price_min_ticks, terms.price_max_ticks = -PRICE_TICKS_MAX, PRICE_TICKS_MAX
+            terms.phase, terms.listed = Phase.CONTINUOUS, 1
+        open_market(books, number)
 
 
 @inlined
 def execute(state: MatchingState, decision: Decision, out: Outbox) -> None:
-    """One decision."""
-    kind = decision.kind
+    """One decision: plain ones here, all others in engine.market."""
+    books = state.books
     state.decided = decision.sequence
-    if decision.reason != RejectReason.NONE:
+    if state.shards > 1 and skip_foreign(books, state.shard, decision, out):
+        return
+    if books.work.assemblies_open != 0:
+        execute_special(books, decision, out)
+    elif decision.reason != RejectReason.NONE:
         refuse(out, decision, decision.reason)
-    elif kind == CommandKind.NEW:
-        new_order(state.books, state.taker, decision, out)
-    elif kind == CommandKind.CANCEL:
-        cancel_order(state.books, decision, out)
+        finish(out)
+    elif (
+        decision.kind <= CommandKind.AMEND
+        and decision.flags & CommandFlag.TERMS == 0
+        and books.markets[decision.instrument].watch == 0
+    ):
+        execute_plain(state, decision, out)
+        if books.work.busy > books.taker.active:
+            run(books, out)
     else:
-        assert kind == CommandKind.AMEND, "execute: an accepted decision of unknown kind"
-        amend_order(state.books, state.taker, decision, out)
+        execute_special(books, decision, out)
+
+
+@inlined
+def execute_plain(state: MatchingState, decision: Decision, out: Outbox) -> None:
+    """A command of the plain kind for an instrument that is in plain trading."""
+    books = state.books
+    if decision.kind == CommandKind.NEW:
+        new_order(books, decision, out)
+        complete(books, out)
+        return
+    index = find_owned(books, decision)
+    if index == NO_ORDER:
+        refuse_change(out, decision, RejectReason.UNKNOWN_ORDER.value)
+    elif books.pool.orders[index].flags & OrderFlag.SPECIAL:
+        execute_special(books, decision, out)
+        return
+    elif decision.kind == CommandKind.CANCEL:
+        remove_order(books, decision, index, RejectReason.CANCELED_BY_CLIENT.value, out)
+    else:
+        amend_plain(books, decision, index, out)
+    complete(books, out)
+
+
+@kernel
+def resume(state: MatchingState, out: Outbox) -> None:
+    """Go on with the command that the last step left unfinished."""
+    books = state.books
+    if books.work.busy == 0:
+        sweep(books, out)
+        complete(books, out)
+    if books.work.busy > books.taker.active:
+        run(books, out)
+
+
+@inlined
+def is_busy(books: Books) -> int:
+    """1 while a command is unfinished."""
+    return books.taker.active | books.work.busy
+
+
+@kernel
+def checkpoint(state: MatchingState, out: Outbox) -> None:
+    """CHECKPOINT: the hash of all events so far."""
+    fold_pending(state, out, 0)
+    state.checkpoint_due = 0
+    state.published_hash, state.published_dseq = state.state_hash, state.decided
+    event = CheckpointEvent(begin(out, state.books.work.cause, EventKind.CHECKPOINT, 0))
+    event.side = event.order_type = event.time_in_force = 0
+    event.source = INTERNAL_SOURCE
+    event.account = event.instrument = event.order_id = event.price_ticks = event.qty_lots = 0
+    event.source_sequence = event.time_ns = 0
+    event.dseq, event.state_hash = state.decided, state.state_hash
+
+
+@inlined
+def fold_pending(state: MatchingState, out: Outbox, held: int) -> None:
+    """Bring the hash up to the events in the outbox, but for the last `held`."""
+    first = out.ring.producer.position
+    for index in range(state.folded, out.pending - held):
+        state.state_hash = fold(state.state_hash, slot(out.ring, first + index))
+    state.folded = out.pending - held
 
 
 @kernel
 def step_matching(state: MatchingState, ports: MatchingPorts, message_max: int) -> int:
     """Execute up to `message_max` decisions; returns how much was done (0: nothing to do)."""
-    inbox, out = ports.decisions, ports.events
+    inbox, out, books = ports.decisions, ports.events, state.books
     waiting = ready(inbox.ring, inbox.cursor, message_max)
-    if waiting == 0 and state.taker.active == 0:
+    unfinished = is_busy(books)
+    if waiting == 0 and unfinished == 0:
         return 0
     room = open_outbox(out, EVENTS_CLAIMED_MAX)
     if room < EVENTS_PER_SLICE_MAX:
         ports.telemetry.statistics.blocked += 1
         return 0
-    if state.taker.active != 0:
-        sweep(state.books, state.taker, out)
+    state.folded = 0
+    if unfinished != 0:
+        resume(state, out)
     taken = foreseen = 0
-    if state.books.pool.live >= LIVE_ORDERS_MIN:
+    if books.pool.live >= LIVE_ORDERS_MIN:
         foreseen = waiting - DISTANCE
     first = inbox.cursor.position
-    while taken < waiting and state.taker.active == 0:
-        if out.claimed - out.pending < EVENTS_PER_SLICE_MAX:
+    while is_busy(books) == 0:
+        if state.checkpoint_due != 0:
+            checkpoint(state, out)
+        if taken == waiting or out.claimed - out.pending < EVENTS_PER_SLICE_MAX:
             break
         if taken < foreseen:
-            look_ahead(state.books, inbox.ring, first + taken)
-        execute(state, Decision(slot(inbox.ring, first + taken)), out)
+            look_ahead(books, inbox.ring, first + taken)
+        decision = Decision(slot(inbox.ring, first + taken))
+        execute(state, decision, out)
         taken += 1
-    progress = taken + out.pending
-    now = deliver(out, ports.telemetry)
+        if decision.sequence & (CHECKPOINT_INTERVAL - 1) == 0:
+            state.checkpoint_due = 1
+    held = min(is_busy(books), out.pending)
+    fold_pending(state, out, held)
+    progress = taken + out.pending - held + unfinished
+    now = deliver_but(out, ports.telemetry, held)
     count_batch(inbox, taken, now, ports.telemetry)
     consume(inbox.cursor, taken)
     return progress

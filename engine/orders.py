@@ -6,14 +6,30 @@ live orders collide only when their ids are ORDER_MAP_SLOTS apart, and then they
 The functions serve any pool with these fields and links: risk keeps its reservations in one.
 """
 
+from enum import IntEnum
 from typing import Any, Final, Protocol
 
 from engine.limits import ORDER_MAP_SLOTS, ORDERS_MAX
 from ipc.jit import inlined
-from ipc.record import CACHE_LINE_BYTES, Array, Record, i64, length, u8, u32
+from ipc.record import CACHE_LINE_BYTES, LINE_PAIR_BYTES, Array, Record, i64, length, u8, u32
 
 NO_ORDER: Final = 0
 """Slot 0 is never used, so 0 ends every chain."""
+
+
+class OrderFlag(IntEnum):
+    """Bits of an order's `flags`."""
+
+    POST_ONLY = 1
+    SPECIAL = 2
+    "Its `Detail` counts: fills and its end need more than the plain path does."
+    RESERVE = 4
+    "In the book, part of it is not shown (iceberg) or none of it (hidden)."
+    LINKED = 8
+    "Another order ends when this one trades."
+    PEGGED = 16
+    UNSEEN = 32
+    "Nothing of it is shown."
 
 
 class Order(Record, align=CACHE_LINE_BYTES):
@@ -34,8 +50,71 @@ class Order(Record, align=CACHE_LINE_BYTES):
     "Next in the id map's chain, or next free slot."
     account: u32
     instrument: u32
+    group: u32
+    "Account group, for self-trade prevention."
     side: u8
-    post_only: u8
+    flags: u8
+    "OrderFlag bits."
+
+
+class Place(IntEnum):
+    """Where an order with a detail is."""
+
+    NOWHERE = 0
+    BOOK = 1
+    TRIGGERS = 2
+    PEGS_OUT = 3
+    ALL_OR_NONE = 4
+    WAITING = 5
+    "For an auction."
+    HELD = 6
+    "In a list."
+    WOKEN = 7
+
+
+class Detail(Record, align=LINE_PAIR_BYTES):
+    """What a special order has beside its line in the pool, at the same index."""
+
+    limit_ticks: i64
+    "The worst price it may ever have."
+    trigger_ticks: i64
+    extreme_ticks: i64
+    "Trailing: the best price since it came."
+    distance: i64
+    "Trailing: ticks or ten-thousandths."
+    offset_ticks: i64
+    display_lots: i64
+    shown_lots: i64
+    "In the book: what is shown now."
+    minimum_lots: i64
+    at_ns: i64
+    partner: i64
+    "Order id of the other one of an OCO pair."
+    child_1: i64
+    "Order ids that enter when this one is filled."
+    child_2: i64
+    next: u32
+    "In the roster or the queue of the woken."
+    previous: u32
+    season_next: u32
+    season_previous: u32
+    heap_place: u32
+    "Place in the calendar, 0: none."
+    doomed_next: u32
+    trigger: u8
+    peg: u8
+    prevention: u8
+    instructions: u8
+    order_type: u8
+    time_in_force: u8
+    place: u8
+    trail_limit: u8
+    fired: u8
+    "1 after its trigger was reached."
+    roster: u8
+    "1 + Roster that it is in, 0: none."
+    season: u8
+    "1 + Season that it is in, 0: none."
 
 
 class OrderPool(Record, align=CACHE_LINE_BYTES):

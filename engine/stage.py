@@ -23,7 +23,9 @@ class Outbox(Record):
     claimed: i64
     "Slots that may be filled before the next `deliver`."
     pending: i64
-    "Slots filled since the last `deliver`."
+    "Slots filled since the last `deliver`, those that it held back included."
+    held: i64
+    "Filled slots that the last `deliver` held back."
 
 
 class Telemetry(Record):
@@ -37,7 +39,7 @@ class Telemetry(Record):
 def open_outbox(outbox: Outbox, wanted: int) -> int:
     """Claim up to `wanted` slots; returns how many there are."""
     outbox.claimed = claim(outbox.ring, wanted)
-    outbox.pending = 0
+    outbox.pending = outbox.held
     return outbox.claimed
 
 
@@ -53,13 +55,19 @@ def next_slot(outbox: Outbox) -> int:
 @inlined
 def deliver(outbox: Outbox, telemetry: Telemetry) -> int:
     """Stamp and publish what was filled; returns the stamp."""
+    return deliver_but(outbox, telemetry, 0)
+
+
+@inlined
+def deliver_but(outbox: Outbox, telemetry: Telemetry, held: int) -> int:
+    """Stamp and publish what was filled but for the last `held` slots, which may still change."""
     now = ticks(telemetry.clock)
-    first = outbox.ring.producer.position
-    for index in range(outbox.pending):
+    first, count = outbox.ring.producer.position, outbox.pending - held
+    for index in range(count):
         Message(slot(outbox.ring, first + index)).stamp_ticks = now
-    publish(outbox.ring, outbox.pending)
-    telemetry.statistics.published += outbox.pending
-    outbox.pending = 0
+    publish(outbox.ring, count)
+    telemetry.statistics.published += count
+    outbox.pending = outbox.held = held
     return now
 
 

@@ -1,12 +1,17 @@
 """How orders trade: a new order meets the other side by price and then time, the rest may rest.
 
-Called by the matching stage for each new order, and by an amendment that gives up its place. One
+The plain path: limit and market orders in continuous trading come from here alone. Whatever else
+an order or its instrument has begins in engine.market and trades through the same `sweep`. One
 call makes at most FILLS_PER_STEP_MAX fills: a longer sweep stays in the taker, which is kept in
 shared memory, and goes on in the next step. The rules stand in docs/matching.md.
 """
 
+from typing import Final
+
 from engine.book import (
+    DOWNWARD,
     NO_CHUNK,
+    UPWARD,
     Books,
     SideBook,
     can_fill,
@@ -14,9 +19,25 @@ from engine.book import (
     close_level,
     key_of,
     link,
+    side_of,
 )
-from engine.events import accept, change_event, level_flag, refuse_order, trade_event
-from engine.limits import CHUNK_TICKS, FILLS_PER_STEP_MAX
+from engine.events import accept, change_event, finish, level_flag, refuse_order, trade_event
+from engine.limits import ACTION_EVENTS_MAX, CHUNK_TICKS, FILLS_PER_STEP_MAX
+from engine.market.ending import (
+    end_by_id,
+    end_filled,
+    forget,
+    take_partner,
+)
+from engine.market.prevention import look_for, remember_cause, set_bands, stand_off
+from engine.market.resting import (
+    drop_reserve,
+    enter_level,
+    offered,
+    shown_total,
+    turn_reserve,
+)
+from engine.market.state import Roster, Taker, Watch
 from engine.messages import (
     PLAIN_BYTES,
     CommandFlag,
@@ -24,48 +45,33 @@ from engine.messages import (
     EventFlag,
     EventKind,
     OrderType,
+    Prevention,
     RejectReason,
     TimeInForce,
 )
-from engine.orders import NO_ORDER, has_room, return_slot, take_slot
+from engine.orders import NO_ORDER, OrderFlag, Place, has_room, return_slot, take_slot
 from engine.stage import Outbox, copy_words
 from ipc.jit import inlined, kernel
-from ipc.record import CACHE_LINE_BYTES, i64
 
-
-class Taker(Decision, align=CACHE_LINE_BYTES):
-    """The order that is trading: a copy of its decision, and how far it has come.
-
-    Survives a step only while a sweep is longer than one slice.
-    """
-
-    active: i64
-    "1 while the sweep is to be continued."
-    leaves_lots: i64
-    limit_key: i64
-    "The worst key of the opposite side that it may trade with."
-    order_slot: i64
-    "Slot of an amended order, which keeps it; NO_ORDER for a new one."
-    total_lots: i64
-    "Quantity of the whole order, fills before an amendment included."
-    post_only: i64
+DECISION_WORDS: Final = PLAIN_BYTES >> 3
 
 
 @inlined
-def side_of(books: Books, instrument: int, side: int) -> SideBook:
-    """One side of one book."""
-    return books.sides[instrument * 2 + side]
-
-
-@inlined
-def new_order(books: Books, taker: Taker, decision: Decision, out: Outbox) -> None:
+def new_order(books: Books, decision: Decision, out: Outbox) -> None:
     """Rest a passive limit order at once; hand everything else on."""
     side = decision.side
     limit_key = key_of(decision.price_ticks, 1 - side)
     crosses = side_of(books, decision.instrument, 1 - side).best_key <= limit_key
     if crosses or not may_rest(decision):
-        aggress(books, taker, decision, limit_key, out)
-        return
+        aggress(books, decision, limit_key, out)
+    else:
+        rest_plain(books, decision, out)
+
+
+@inlined
+def rest_plain(books: Books, decision: Decision, out: Outbox) -> None:
+    """ACCEPTED with its level: a plain order enters the book without trading."""
+    side = decision.side
     own = side_of(books, decision.instrument, side)
     key = key_of(decision.price_ticks, side)
     chunk = NO_CHUNK
@@ -79,22 +85,25 @@ def new_order(books: Books, taker: Taker, decision: Decision, out: Outbox) -> No
     order.price_key, order.side = key, side
     order.leaves_lots = order.qty_lots = decision.qty_lots
     order.account, order.instrument = decision.account, decision.instrument
-    order.post_only = decision.flags & CommandFlag.POST_ONLY
-    level_lots = link(books, own, index, chunk)
-    accept(out, decision, EventFlag.LAST | level_flag(side), level_lots)
+    order.group = decision.group
+    order.flags = decision.flags & CommandFlag.POST_ONLY
+    link(books, own, index, chunk)
+    watch = books.markets[decision.instrument].watch
+    level_lots = shown_total(books, chunk, key & (CHUNK_TICKS - 1), watch)
+    accept(out, decision, level_flag(side), level_lots)
 
 
 @inlined
 def may_rest(order: Decision) -> bool:
-    """Whether what is left of an order may enter the book."""
+    """Whether what is left of a plain order may enter the book."""
     return order.order_type == OrderType.LIMIT and order.time_in_force == TimeInForce.GTC
 
 
 @kernel
-def aggress(books: Books, taker: Taker, decision: Decision, limit_key: int, out: Outbox) -> None:
-    """A new order that trades at once or never rests."""
+def aggress(books: Books, decision: Decision, limit_key: int, out: Outbox) -> None:
+    """A new plain order that trades at once or never rests."""
     lots = decision.qty_lots
-    opposite = side_of(books, decision.instrument, 1 - decision.side)
+    taker = books.taker
     if may_rest(decision):
         if decision.flags & CommandFlag.POST_ONLY:
             refuse_order(out, decision, RejectReason.WOULD_TRADE)
@@ -103,46 +112,73 @@ def aggress(books: Books, taker: Taker, decision: Decision, limit_key: int, out:
             refuse_order(out, decision, RejectReason.BOOK_FULL)
             return
     accept(out, decision, 0, 0)
-    if decision.time_in_force == TimeInForce.FOK and not can_fill(books, opposite, limit_key, lots):
-        end_unfilled(decision, lots, lots, RejectReason.FOK_UNFILLABLE, out)
-        return
-    copy_words(taker.address, decision.address, PLAIN_BYTES >> 3)
+    copy_words(taker.address, decision.address, DECISION_WORDS)
     taker.leaves_lots = taker.total_lots = lots
     taker.limit_key = limit_key
     taker.order_slot = NO_ORDER
-    taker.post_only = 0
-    sweep(books, taker, out)
-
-
-@kernel
-def end_unfilled(order: Decision, total_lots: int, leaves: int, reason: int, out: Outbox) -> None:
-    """CANCELED for an order that is not in the book."""
-    event = change_event(out, order, EventKind.CANCELED, EventFlag.LAST)
-    event.side, event.order_type = order.side, order.order_type
-    event.time_in_force, event.reason = order.time_in_force, reason
-    event.price_ticks, event.qty_lots, event.leaves_lots = order.price_ticks, total_lots, leaves
-
-
-@kernel
-def sweep(books: Books, taker: Taker, out: Outbox) -> None:
-    """Let the taker trade, at most FILLS_PER_STEP_MAX fills; then rest or end what is left."""
-    opposite = side_of(books, taker.instrument, 1 - taker.side)
-    fills = 0
-    while taker.leaves_lots > 0 and opposite.best_key <= taker.limit_key:
-        if fills == FILLS_PER_STEP_MAX:
-            taker.active = 1
-            return
-        fill_best(books, taker, opposite, out)
-        fills += 1
-    taker.active = 0
-    if taker.leaves_lots > 0:
-        settle_rest(books, taker, out)
-    elif taker.order_slot != NO_ORDER:
-        return_slot(books.pool, taker.order_slot)
+    taker.stays = may_rest(decision)
+    prepare_taker(books)
+    if decision.time_in_force == TimeInForce.FOK and not fillable(books, lots):
+        end_unfilled(taker, RejectReason.FOK_UNFILLABLE.value, out)
+        return
+    sweep(books, out)
 
 
 @inlined
-def fill_best(books: Books, taker: Taker, opposite: SideBook, out: Outbox) -> None:
+def prepare_taker(books: Books) -> None:
+    """Set what every taker begins with; identity, quantities and limit are set already."""
+    taker = books.taker
+    taker.ends = taker.linked = taker.traded = 0
+    if books.markets[taker.instrument].watch & Watch.BANDS:
+        set_bands(books)
+
+
+@kernel
+def fillable(books: Books, lots: int) -> bool:
+    """Whether the book can fill `lots` of the taker within its limit."""
+    taker = books.taker
+    opposite = side_of(books, taker.instrument, 1 - taker.side)
+    if taker.prevention > Prevention.NONE:
+        return look_for(books, opposite, lots)
+    return can_fill(books, opposite, taker.limit_key, lots)
+
+
+@kernel
+def end_unfilled(taker: Taker, reason: int, out: Outbox) -> None:
+    """CANCELED for what is left of an order that is not in the book."""
+    event = change_event(out, taker, EventKind.CANCELED, 0)
+    event.side, event.order_type = taker.side, taker.order_type
+    event.time_in_force, event.reason = taker.time_in_force, reason
+    event.price_ticks, event.qty_lots = taker.price_ticks, taker.total_lots
+    event.leaves_lots = taker.leaves_lots
+
+
+@kernel
+def sweep(books: Books, out: Outbox) -> None:
+    """Let the taker trade, at most FILLS_PER_STEP_MAX fills; then rest or end what is left."""
+    taker = books.taker
+    opposite = side_of(books, taker.instrument, 1 - taker.side)
+    watch = books.markets[taker.instrument].watch
+    careful = watch & Watch.BANDS
+    if taker.prevention > Prevention.NONE:
+        careful = 1
+    fills = 0
+    while taker.leaves_lots > 0 and opposite.best_key <= taker.limit_key and taker.ends == 0:
+        if fills == FILLS_PER_STEP_MAX or out.claimed - out.pending < ACTION_EVENTS_MAX:
+            taker.active = 1
+            return
+        fills += 1
+        if careful != 0 and stand_off(books, opposite, out):
+            continue
+        fill_best(books, taker, opposite, watch, out)
+        if watch & Watch.TRIGGERS and meets_trigger(books, taker):
+            taker.active = 1
+            return
+    end_sweep(books, out)
+
+
+@inlined
+def fill_best(books: Books, taker: Taker, opposite: SideBook, watch: int, out: Outbox) -> None:
     """One trade between the taker and the first order of the best level."""
     key = opposite.best_key
     number = key & (CHUNK_TICKS - 1)
@@ -151,19 +187,30 @@ def fill_best(books: Books, taker: Taker, opposite: SideBook, out: Outbox) -> No
     maker_slot = level.head
     maker = books.pool.orders[maker_slot]
     assert maker.price_key == key, "fill_best: the order is at another level"
+    special = maker.flags & OrderFlag.SPECIAL
+    flags = level_flag(maker.side)
     lots = min(maker.leaves_lots, taker.leaves_lots)
+    if special != 0:
+        lots = min(lots, offered(books, maker_slot))
     maker.leaves_lots -= lots
     taker.leaves_lots -= lots
     level.lots -= lots
+    if maker.flags & OrderFlag.RESERVE:
+        turn_reserve(books, maker_slot, lots)
+        if maker.flags & OrderFlag.UNSEEN:
+            flags |= EventFlag.HIDDEN
     books.match_id += 1
-    flags = level_flag(maker.side)
-    if taker.leaves_lots == 0:
-        flags |= EventFlag.LAST
+    price = key_of(key, maker.side)
+    taker.traded, taker.traded_ticks = 1, price
     event = trade_event(out, taker, flags)
-    event.price_ticks, event.qty_lots = key_of(key, maker.side), lots
-    event.level_lots, event.leaves_lots = level.lots, taker.leaves_lots
+    event.price_ticks, event.qty_lots = price, lots
+    event.level_lots = shown_total(books, chunk_index, number, watch)
+    event.leaves_lots = taker.leaves_lots
     event.maker_order_id, event.maker_leaves_lots = maker.order_id, maker.leaves_lots
     event.maker_account, event.match_id = maker.account, books.match_id
+    partner = 0
+    if maker.flags & OrderFlag.LINKED:
+        partner = take_partner(books, maker_slot)
     if maker.leaves_lots == 0:
         level.head = maker.next
         if level.head == NO_ORDER:
@@ -171,35 +218,121 @@ def fill_best(books: Books, taker: Taker, opposite: SideBook, out: Outbox) -> No
             close_level(books, opposite, chunk_index, number)
         else:
             books.pool.orders[level.head].previous = NO_ORDER
-        return_slot(books.pool, maker_slot)
+        if special != 0:
+            end_maker(books, maker_slot)
+        else:
+            return_slot(books.pool, maker_slot)
+    if partner | taker.linked != 0:
+        end_partners(books, partner, out)
 
 
 @kernel
-def settle_rest(books: Books, taker: Taker, out: Outbox) -> None:
-    """The taker has quantity left and nobody to trade with: rest it or end it."""
-    own = side_of(books, taker.instrument, taker.side)
-    key = key_of(taker.price_ticks, taker.side)
-    reason = RejectReason.IOC_REMAINDER.value
-    chunk = NO_CHUNK
-    if may_rest(taker):
-        reason = RejectReason.BOOK_FULL.value
-        chunk = can_rest(books, own, key, taker.leaves_lots)
-    if chunk == NO_CHUNK:
-        if taker.order_slot != NO_ORDER:
-            return_slot(books.pool, taker.order_slot)
-        end_unfilled(taker, taker.total_lots, taker.leaves_lots, reason, out)
+def end_partners(books: Books, partner: int, out: Outbox) -> None:
+    """After a trade: the maker's OCO partner ends, and the taker's."""
+    remember_cause(books)
+    end_by_id(books, partner, RejectReason.LIST_DONE.value, out)
+    taker = books.taker
+    if taker.linked != 0:
+        taker.linked = 0
+        partner = take_partner(books, taker.order_slot)
+        end_by_id(books, partner, RejectReason.LIST_DONE.value, out)
+
+
+@kernel
+def end_maker(books: Books, slot: int) -> None:
+    """A special order, which has left its level, was filled completely by the taker."""
+    remember_cause(books)
+    if books.pool.orders[slot].flags & OrderFlag.RESERVE:
+        drop_reserve(books, slot)
+    end_filled(books, slot)
+
+
+@inlined
+def meets_trigger(books: Books, taker: Taker) -> bool:
+    """Whether the price just traded is news to orders that wait for one."""
+    work, instrument, price = books.work, taker.instrument, taker.traded_ticks
+    market = books.markets[instrument]
+    moved = market.last_ticks != price
+    market.last_ticks = price
+    work.instrument, work.point_ticks, work.point_moved = instrument, price, 0
+    reached = (
+        side_of(books, instrument, UPWARD).best_key <= price
+        or side_of(books, instrument, DOWNWARD).best_key <= key_of(price, 0)
+        or (moved and market.rosters[Roster.TRAILING.value].count != 0)
+    )
+    work.point_active = reached
+    return reached
+
+
+@kernel
+def end_sweep(books: Books, out: Outbox) -> None:
+    """The taker has nobody left to trade with or nothing left: rest it or end it."""
+    taker = books.taker
+    taker.active = 0
+    if taker.traded != 0:
+        books.markets[taker.instrument].last_ticks = taker.traded_ticks
+    slot = taker.order_slot
+    if taker.leaves_lots == 0 and taker.ends == 0:
+        if slot != NO_ORDER:
+            if books.pool.orders[slot].flags & OrderFlag.SPECIAL:
+                end_filled(books, slot)
+            else:
+                return_slot(books.pool, slot)
         return
-    index = taker.order_slot
-    if index == NO_ORDER:
-        index = take_slot(books.pool, taker.order_id)
-    order = books.pool.orders[index]
-    order.price_key, order.side = key, taker.side
+    reason = taker.ends
+    if taker.stays != 0 and (reason == 0 or reason == RejectReason.VOLATILITY):
+        settle_rest(books, out)
+    else:
+        drop_taker(books, reason if reason != 0 else RejectReason.IOC_REMAINDER.value, out)
+
+
+@kernel
+def settle_rest(books: Books, out: Outbox) -> None:
+    """Put what is left of the taker into the book."""
+    taker = books.taker
+    slot = taker.order_slot
+    if slot == NO_ORDER:
+        slot = taker.order_slot = take_slot(books.pool, taker.order_id)
+        order = books.pool.orders[slot]
+        order.account, order.instrument = taker.account, taker.instrument
+        order.side, order.group, order.flags = taker.side, taker.group, 0
+    order = books.pool.orders[slot]
     order.leaves_lots, order.qty_lots = taker.leaves_lots, taker.total_lots
-    order.account, order.instrument = taker.account, taker.instrument
-    order.post_only = taker.post_only
-    level_lots = link(books, own, index, chunk)
-    flags = EventFlag.LAST | level_flag(taker.side)
-    event = change_event(out, taker, EventKind.RESTED, flags)
+    if not enter_level(books, slot, taker.price_ticks):
+        drop_taker(books, RejectReason.BOOK_FULL.value, out)
+        return
+    market = books.markets[taker.instrument]
+    market.entered = 1
+    if order.flags & OrderFlag.SPECIAL:
+        books.details[slot].place = Place.BOOK
+    number = order.price_key & (CHUNK_TICKS - 1)
+    event = change_event(out, taker, EventKind.RESTED, level_flag(taker.side))
     event.side, event.price_ticks = taker.side, taker.price_ticks
     event.qty_lots, event.leaves_lots = taker.total_lots, taker.leaves_lots
-    event.level_lots = level_lots
+    event.level_lots = shown_total(books, order.chunk, number, market.watch)
+
+
+@kernel
+def drop_taker(books: Books, reason: int, out: Outbox) -> None:
+    """CANCELED for what is left of the taker; its list partner and held orders end with it."""
+    taker = books.taker
+    slot = taker.order_slot
+    end_unfilled(taker, reason, out)
+    if slot == NO_ORDER:
+        return
+    if books.pool.orders[slot].flags & OrderFlag.SPECIAL == 0:
+        return_slot(books.pool, slot)
+        return
+    detail = books.details[slot]
+    partner, child_1, child_2 = detail.partner, detail.child_1, detail.child_2
+    forget(books, slot)
+    end_by_id(books, partner, RejectReason.LIST_DONE.value, out)
+    end_by_id(books, child_1, RejectReason.LIST_DONE.value, out)
+    end_by_id(books, child_2, RejectReason.LIST_DONE.value, out)
+
+
+@inlined
+def complete(books: Books, out: Outbox) -> None:
+    """Mark the last event of a plain command, unless something is still to be done for it."""
+    if books.taker.active | books.work.busy == 0:
+        finish(out)

@@ -135,7 +135,7 @@ def _lay_out(
             held = balance_of(risk.balances, account.number, balance.asset_index)
             held.available = balance.units
     matching = MatchingState(_place(place, "state.matching", MatchingState))
-    create_matching(matching, orders_limit)
+    create_matching(matching, orders_limit, reference=reference)
     return VenueMemory(config, topology, counters, reference, rings, ingest, risk, matching)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from engine.limits import ICEBERG_PEAKS_MAX
-from engine.messages import CommandFlag, EventKind, Phase, RejectReason, Trigger
+from engine.messages import CommandFlag, EventKind, Phase, RejectReason
 from tests.twin.order import TRAILING, Order
 from tests.twin.phases import CLOSED
 from tests.twin.settling import Settling
@@ -72,8 +72,8 @@ class Amending(Settling):
         elif stays:
             order.total_lots -= order.open_lots - open_lots
             order.reduce(order.open_lots - open_lots)
-            fields = {"previous_price_ticks": order.rest_ticks}
-            self._change(EventKind.REPLACED, order, **fields, **self._level(order))
+            prices = {"price_ticks": order.price_ticks, "previous_price_ticks": order.rest_ticks}
+            self._change(EventKind.REPLACED, order, **prices, **self._level(order))
         else:
             self._requeue(order, decision.price_ticks, open_lots)
 
@@ -82,7 +82,7 @@ class Amending(Settling):
         if order.trigger in TRAILING:
             return False
         waits = order in self._book(order).triggers
-        return waits or not (decision.trigger or decision.trigger_ticks)
+        return waits or not decision.trigger_ticks
 
     def _amendment_trades(self, order: Order, price_ticks: int) -> bool:
         """Whether a post-only order, by its new price, would trade."""
@@ -103,10 +103,9 @@ class Amending(Settling):
         order.price_ticks = decision.price_ticks
         self._resize(order, open_lots)
         triggers = self._book(order).triggers
-        has_terms = decision.flags & CommandFlag.TERMS
-        if has_terms and order in triggers and decision.trigger_ticks != order.trigger_ticks:
-            assert order.trigger != Trigger.NONE
-            order.trigger_ticks = decision.trigger_ticks
+        wanted_ticks = decision.trigger_ticks if decision.flags & CommandFlag.TERMS else 0
+        if wanted_ticks and wanted_ticks != order.trigger_ticks:
+            order.trigger_ticks = wanted_ticks
             triggers.remove(order)
             triggers.append(order)
         self._change(EventKind.REPLACED, order, previous_price_ticks=previous_ticks)

@@ -1,0 +1,1 @@
+"""What an instrument does beyond plain continuous trading: phases, waiting orders, auctions."""

@@ -1,0 +1,125 @@
+"""The way in for every command that is not plain: its first part, then the work it leaves."""
+
+from engine.amending import find_owned
+from engine.book import Books
+from engine.events import refuse, refuse_change
+from engine.limits import INSTRUMENTS_MAX
+from engine.market.arriving import special_new
+from engine.market.changing import special_amend
+from engine.market.ending import end_order
+from engine.market.lists import break_off, note_break
+from engine.market.phases import begin_shift
+from engine.market.programs import begin_program, say_instrument
+from engine.market.rows import refresh_watch
+from engine.market.state import NO_TICKS, Program, Watch
+from engine.market.working import run
+from engine.messages import (
+    PLAIN_BYTES,
+    CommandKind,
+    Decision,
+    Listing,
+    RejectReason,
+)
+from engine.orders import NO_ORDER
+from engine.reference import apply_instrument
+from engine.stage import Outbox, copy_words
+from ipc.jit import kernel
+
+
+@kernel
+def open_market(books: Books, instrument: int) -> None:
+    """Set an instrument to what its terms say it begins with."""
+    market, terms = books.markets[instrument], books.terms[instrument]
+    market.phase = terms.phase
+    market.last_ticks = NO_TICKS
+    market.reference_ticks = NO_TICKS
+    if terms.reference_ticks != 0:
+        market.reference_ticks = terms.reference_ticks
+    market.seen_bid_ticks = market.seen_ask_ticks = NO_TICKS
+    market.until_ns = market.indicative_ticks = 0
+    refresh_watch(books, instrument)
+
+
+@kernel
+def skip_foreign(books: Books, shard: int, decision: Decision, out: Outbox) -> bool:
+    """Whether another shard executes the decision. A list that it breaks off ends here even so."""
+    if decision.kind == CommandKind.TICK and decision.reason == RejectReason.NONE:
+        return False
+    owner = 0
+    if decision.instrument < INSTRUMENTS_MAX:
+        owner = books.terms[decision.instrument].shard
+    if owner == shard and decision.kind <= CommandKind.SNAPSHOT:
+        return False
+    work = books.work
+    if work.assemblies_open != 0 and decision.kind <= CommandKind.SNAPSHOT:
+        note_break(books, decision)
+        if work.breaking != 0:
+            copy_words(work.cause.address, decision.address, PLAIN_BYTES >> 3)
+            break_off(books, decision.source, out)
+    return True
+
+
+@kernel
+def execute_special(books: Books, decision: Decision, out: Outbox) -> None:
+    """Any accepted or refused decision; what it leaves to be done is done as far as possible."""
+    work = books.work
+    copy_words(work.cause.address, decision.address, PLAIN_BYTES >> 3)
+    work.busy = 1
+    work.breach = work.breaking = work.program = work.shift = 0
+    work.instrument = 0
+    if decision.instrument < INSTRUMENTS_MAX:
+        work.instrument = decision.instrument
+    if work.assemblies_open != 0:
+        note_break(books, decision)
+    if decision.reason != RejectReason.NONE:
+        refuse(out, decision, decision.reason)
+    else:
+        market = books.markets[decision.instrument]
+        if market.watch & Watch.ALL_OR_NONE:
+            market.entered = 1
+        if decision.kind <= CommandKind.AMEND:
+            execute_order(books, decision, out)
+        else:
+            execute_admin(books, decision, out)
+    run(books, out)
+
+
+@kernel
+def execute_order(books: Books, decision: Decision, out: Outbox) -> None:
+    """NEW, CANCEL or AMEND."""
+    if decision.kind == CommandKind.NEW:
+        special_new(books, decision, out)
+        return
+    slot = find_owned(books, decision)
+    if slot == NO_ORDER:
+        refuse_change(out, decision, RejectReason.UNKNOWN_ORDER.value)
+    elif decision.kind == CommandKind.CANCEL:
+        end_order(books, slot, RejectReason.CANCELED_BY_CLIENT.value, out)
+    else:
+        special_amend(books, decision, slot, out)
+
+
+@kernel
+def execute_admin(books: Books, decision: Decision, out: Outbox) -> None:
+    """What comes from whoever runs the venue, and mass cancels."""
+    kind, instrument = decision.kind, decision.instrument
+    if kind == CommandKind.PHASE:
+        begin_shift(books, instrument, decision.terms.phase)
+    elif kind == CommandKind.TICK:
+        calendar = books.calendar
+        calendar.clock_ns = max(calendar.clock_ns, decision.terms.at_ns)
+        begin_program(books, Program.TICK.value)
+    elif kind == CommandKind.MASS_CANCEL:
+        begin_program(books, Program.MASS_CANCEL.value)
+    elif kind == CommandKind.SNAPSHOT:
+        begin_program(books, Program.SNAPSHOT.value)
+    else:
+        assert kind == CommandKind.INSTRUMENT, "execute: an accepted decision of unknown kind"
+        if decision.order_id == Listing.DELIST:
+            begin_program(books, Program.DELIST.value)
+            return
+        apply_instrument(books.terms[instrument], decision.order_id, decision.qty_lots)
+        if decision.order_id == Listing.LIST:
+            open_market(books, instrument)
+        refresh_watch(books, instrument)
+        say_instrument(books, decision, out)

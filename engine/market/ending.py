@@ -1,0 +1,176 @@
+"""How orders end, and what their end does to others: list partners and held orders.
+
+Every order that is not plain ends here, whatever the reason: it leaves the place where it is, its
+rosters and the calendar, says so in one CANCELED (if it was not filled), and its slot is returned.
+"""
+
+from engine.book import UPWARD, Books, key_of, side_of, unlink
+from engine.events import change_event, level_flag
+from engine.market.calendar import unschedule
+from engine.market.resting import leave_level
+from engine.market.rows import append, delist, leave_season, refresh_watch, remove
+from engine.messages import ChangeEvent, CommandKind, EventKind, RejectReason, Trigger
+from engine.orders import NO_ORDER, OrderFlag, Place, find_order, return_slot
+from engine.stage import Outbox
+from ipc.jit import inlined, kernel
+
+
+@inlined
+def in_book(books: Books, slot: int) -> bool:
+    """Whether a live order rests in the book."""
+    if books.pool.orders[slot].flags & OrderFlag.SPECIAL == 0:
+        return True
+    return books.details[slot].place == Place.BOOK
+
+
+@inlined
+def book_price(books: Books, slot: int) -> int:
+    """The price in ticks at which an order rests."""
+    order = books.pool.orders[slot]
+    return key_of(order.price_key, order.side)
+
+
+@kernel
+def order_event(books: Books, slot: int, kind: int, flags: int, out: Outbox) -> ChangeEvent:
+    """An event about an order of the pool: identity and quantities; the caller sets the rest.
+
+    The command's own order, while it has not entered the book, is reported as it was sent.
+    """
+    order, cause = books.pool.orders[slot], books.work.cause
+    event = change_event(out, cause, kind, flags)
+    if (
+        cause.kind == CommandKind.NEW
+        and cause.order_id == order.order_id
+        and not in_book(books, slot)
+    ):
+        event.order_type, event.time_in_force = cause.order_type, cause.time_in_force
+    event.account, event.instrument = order.account, order.instrument
+    event.order_id, event.side = order.order_id, order.side
+    event.qty_lots, event.leaves_lots = order.qty_lots, order.leaves_lots
+    return event
+
+
+@kernel
+def trigger_side(books: Books, slot: int) -> int:
+    """UPWARD or DOWNWARD: where an order with a trigger waits."""
+    order, detail = books.pool.orders[slot], books.details[slot]
+    upward = order.side == 0
+    if detail.trigger == Trigger.TOUCH:
+        upward = not upward
+    return UPWARD if upward else UPWARD + 1
+
+
+@kernel
+def disarm(books: Books, slot: int) -> None:
+    """Take an order that waits for a price out of the triggers."""
+    instrument = books.pool.orders[slot].instrument
+    unlink(books, side_of(books, instrument, trigger_side(books, slot)), slot)
+    market = books.markets[instrument]
+    market.trigger_orders -= 1
+    if market.trigger_orders == 0:
+        refresh_watch(books, instrument)
+
+
+@kernel
+def forget(books: Books, slot: int) -> None:
+    """Take a special order, which is in no level, out of everything else and return its slot."""
+    detail = books.details[slot]
+    if detail.place == Place.WOKEN:
+        remove(books, books.work.woken, slot)
+    else:
+        delist(books, slot)
+    leave_season(books, slot)
+    unschedule(books, slot)
+    detail.place = Place.NOWHERE
+    return_slot(books.pool, slot)
+
+
+@kernel
+def end_one(books: Books, slot: int, reason: int, out: Outbox) -> None:
+    """End an order with CANCELED, without regard to others."""
+    order = books.pool.orders[slot]
+    special = order.flags & OrderFlag.SPECIAL
+    if in_book(books, slot):
+        event = order_event(books, slot, EventKind.CANCELED, level_flag(order.side), out)
+        event.reason, event.price_ticks = reason, book_price(books, slot)
+        event.level_lots = leave_level(books, slot)
+    else:
+        event = order_event(books, slot, EventKind.CANCELED, 0, out)
+        event.reason, event.price_ticks = reason, books.details[slot].limit_ticks
+        if books.details[slot].place == Place.TRIGGERS:
+            disarm(books, slot)
+    if special != 0:
+        forget(books, slot)
+    else:
+        return_slot(books.pool, slot)
+
+
+@kernel
+def end_by_id(books: Books, order_id: int, reason: int, out: Outbox) -> None:
+    """End an order if it still lives; if it is the taker, let it stop."""
+    if order_id == 0:
+        return
+    slot, taker = find_order(books.pool, order_id), books.taker
+    if slot == NO_ORDER:
+        return
+    special = books.pool.orders[slot].flags & OrderFlag.SPECIAL
+    if special != 0 and books.details[slot].place == Place.NOWHERE and slot == taker.order_slot:
+        taker.linked = 0
+        if taker.leaves_lots > 0:
+            taker.ends = reason
+        return
+    end_one(books, slot, reason, out)
+
+
+@kernel
+def end_order(books: Books, slot: int, reason: int, out: Outbox) -> None:
+    """End an order with CANCELED, then its list partner and the orders that it holds."""
+    if books.pool.orders[slot].flags & OrderFlag.SPECIAL == 0:
+        end_one(books, slot, reason, out)
+        return
+    detail = books.details[slot]
+    partner, child_1, child_2 = detail.partner, detail.child_1, detail.child_2
+    end_one(books, slot, reason, out)
+    end_by_id(books, partner, RejectReason.LIST_DONE.value, out)
+    end_by_id(books, child_1, RejectReason.LIST_DONE.value, out)
+    end_by_id(books, child_2, RejectReason.LIST_DONE.value, out)
+
+
+@kernel
+def take_partner(books: Books, slot: int) -> int:
+    """An order of an OCO pair has traded or woken: the id of the other one, which must end."""
+    order, detail = books.pool.orders[slot], books.details[slot]
+    order.flags &= ~OrderFlag.LINKED.value
+    partner = detail.partner
+    detail.partner = 0
+    return partner
+
+
+@kernel
+def release_child(books: Books, order_id: int) -> None:
+    """An order that was held until another was filled: put it into the queue of the woken."""
+    slot = NO_ORDER
+    if order_id != 0:
+        slot = find_order(books.pool, order_id)
+    if slot != NO_ORDER:
+        wait_woken(books, slot)
+
+
+@kernel
+def wait_woken(books: Books, slot: int) -> None:
+    """Put an order, which is in no level, at the end of the queue of the woken."""
+    delist(books, slot)
+    append(books, books.work.woken, slot)
+    books.details[slot].place = Place.WOKEN
+    books.work.busy = 1
+    books.work.instrument = books.pool.orders[slot].instrument
+
+
+@kernel
+def end_filled(books: Books, slot: int) -> None:
+    """A special order, out of its level, is filled completely: release what it holds."""
+    detail = books.details[slot]
+    child_1, child_2 = detail.child_1, detail.child_2
+    forget(books, slot)
+    release_child(books, child_1)
+    release_child(books, child_2)

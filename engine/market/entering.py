@@ -1,0 +1,273 @@
+"""How orders with terms come in: from a command, from a list, or woken.
+
+`enter` is rules 3 to 11 of docs/matching.md, section 4. It makes the order wait, rest or end, or
+makes it the taker, which then trades in `engine.trading.sweep`.
+"""
+
+from engine.book import Books, key_of, side_of
+from engine.events import level_flag
+from engine.limits import ALL_OR_NONE_MAX, CHUNK_TICKS, PEGS_MAX, TRAILING_MAX
+from engine.market.ending import end_by_id, end_order, order_event, take_partner
+from engine.market.pegs import pegged_ticks
+from engine.market.resting import enter_level, shown_total
+from engine.market.rows import enlist, join_season
+from engine.market.state import NO_TICKS, Roster, Season
+from engine.market.triggers import arm, begin_trailing, is_reached, trails
+from engine.messages import (
+    PLAIN_BYTES,
+    CommandKind,
+    EventKind,
+    Instruction,
+    OrderType,
+    Peg,
+    Phase,
+    RejectReason,
+    TimeInForce,
+    Trigger,
+)
+from engine.orders import NO_ORDER, OrderFlag, Place
+from engine.reference import step_down, step_up
+from engine.stage import Outbox, copy_words
+from engine.trading import fillable, prepare_taker
+from ipc.jit import inlined, kernel
+
+
+@inlined
+def collects(phase: int) -> bool:
+    """Whether orders are collected without trading."""
+    return (
+        phase == Phase.PRE_OPEN
+        or phase == Phase.OPENING_AUCTION
+        or phase == Phase.VOLATILITY_AUCTION
+        or phase == Phase.CLOSING_AUCTION
+    )
+
+
+@kernel
+def rest_special(books: Books, slot: int, price_ticks: int, out: Outbox) -> None:
+    """RESTED: an order with a slot enters the book without trading."""
+    order, detail = books.pool.orders[slot], books.details[slot]
+    if not enter_level(books, slot, price_ticks):
+        end_order(books, slot, RejectReason.BOOK_FULL.value, out)
+        return
+    detail.place = Place.BOOK
+    market = books.markets[order.instrument]
+    market.entered = 1
+    event = order_event(books, slot, EventKind.RESTED, level_flag(order.side), out)
+    event.price_ticks = price_ticks
+    number = order.price_key & (CHUNK_TICKS - 1)
+    event.level_lots = shown_total(books, order.chunk, number, 1)
+
+
+@kernel
+def set_taker(books: Books, slot: int, price_ticks: int, own: int) -> None:
+    """Make an order with a slot, in no level, the taker; it stays unless the caller says not.
+
+    `own`: 1 for the command's own order that comes in for the first time.
+    """
+    taker, cause = books.taker, books.work.cause
+    order, detail = books.pool.orders[slot], books.details[slot]
+    copy_words(taker.address, cause.address, PLAIN_BYTES >> 3)
+    if own == 0 or cause.kind != CommandKind.NEW or cause.order_id != order.order_id:
+        taker.order_type, taker.time_in_force = OrderType.LIMIT, TimeInForce.GTC
+    taker.account, taker.instrument = order.account, order.instrument
+    taker.order_id, taker.side, taker.group = order.order_id, order.side, order.group
+    taker.prevention = detail.prevention
+    taker.price_ticks, taker.qty_lots = price_ticks, order.qty_lots
+    taker.leaves_lots, taker.total_lots = order.leaves_lots, order.qty_lots
+    taker.limit_key = key_of(price_ticks, 1 - order.side)
+    taker.order_slot, taker.stays = slot, 1
+    prepare_taker(books)
+    taker.linked = order.flags & OrderFlag.LINKED
+
+
+@kernel
+def start_taker(books: Books, slot: int, price_ticks: int, own: int, stays: int) -> None:
+    """Let an order with a slot, in no level, trade up to a price."""
+    set_taker(books, slot, price_ticks, own)
+    books.details[slot].place = Place.NOWHERE
+    books.taker.stays = stays
+    books.taker.active = 1
+
+
+@kernel
+def enlist_up_to(books: Books, slot: int, roster: int, most: int, out: Outbox) -> bool:
+    """Enter an order in a roster; with `most` in it already the order ends, and false."""
+    instrument = books.pool.orders[slot].instrument
+    if books.markets[instrument].rosters[roster].count >= most:
+        end_order(books, slot, RejectReason.TOO_MANY_WAITING.value, out)
+        return False
+    enlist(books, slot, roster)
+    return True
+
+
+@kernel
+def wait_for_price(books: Books, slot: int, out: Outbox) -> bool:
+    """Rule 3: whether the order waits for its trigger (or has ended); else it is woken."""
+    market = books.markets[books.pool.orders[slot].instrument]
+    if trails(books, slot):
+        if market.last_ticks == NO_TICKS:
+            end_order(books, slot, RejectReason.NO_OPPOSITE.value, out)
+            return True
+        if market.rosters[Roster.TRAILING.value].count >= TRAILING_MAX:
+            end_order(books, slot, RejectReason.TOO_MANY_WAITING.value, out)
+            return True
+        begin_trailing(books, slot)
+    elif market.phase == Phase.CONTINUOUS and is_reached(books, slot, market.last_ticks):
+        trigger(books, slot, out)
+        return False
+    if not arm(books, slot):
+        end_order(books, slot, RejectReason.BOOK_FULL.value, out)
+    return True
+
+
+@kernel
+def trigger(books: Books, slot: int, out: Outbox) -> None:
+    """TRIGGERED: the order has its limit price from now on; its list partner ends."""
+    order, detail = books.pool.orders[slot], books.details[slot]
+    detail.fired = 1
+    if detail.trail_limit != 0:
+        price = detail.trigger_ticks + detail.offset_ticks
+        worst = detail.limit_ticks
+        price = min(price, worst) if order.side == 0 else max(price, worst)
+        terms = books.terms[order.instrument]
+        detail.limit_ticks = step_down(terms, price) if order.side == 0 else step_up(terms, price)
+    event = order_event(books, slot, EventKind.TRIGGERED, 0, out)
+    event.price_ticks = detail.limit_ticks
+    if order.flags & OrderFlag.LINKED:
+        end_by_id(books, take_partner(books, slot), RejectReason.LIST_DONE.value, out)
+
+
+@kernel
+def wake(books: Books, slot: int, out: Outbox) -> None:
+    """An order comes out of the queue of the woken."""
+    detail = books.details[slot]
+    detail.place = Place.NOWHERE
+    if detail.fired != 0:
+        trigger(books, slot, out)
+    enter(books, slot, 1, out)
+
+
+@kernel
+def enter(books: Books, slot: int, woken: int, out: Outbox) -> None:
+    """Rules 3 to 11: the order, which is nowhere, waits, rests, ends or becomes the taker."""
+    order, detail = books.pool.orders[slot], books.details[slot]
+    tif = detail.time_in_force
+    if detail.trigger != Trigger.NONE and detail.fired == 0 and wait_for_price(books, slot, out):
+        return
+    phase = books.markets[order.instrument].phase
+    for_close = tif == TimeInForce.AT_CLOSE and phase != Phase.CLOSING_AUCTION
+    for_auction = tif == TimeInForce.AUCTION and phase == Phase.CONTINUOUS
+    if for_close or for_auction:
+        detail.place = Place.WAITING
+        enlist(books, slot, Roster.WAITING.value)
+    elif phase != Phase.CONTINUOUS:
+        collect(books, slot, woken, out)
+    elif detail.peg != Peg.NONE:
+        if enlist_up_to(books, slot, Roster.PEGS.value, PEGS_MAX, out):
+            detail.place = Place.PEGS_OUT
+            place_peg(books, slot, 1)
+    elif detail.instructions & Instruction.ALL_OR_NONE and not is_at_once(tif):
+        set_taker(books, slot, detail.limit_ticks, 1)
+        if fillable(books, order.leaves_lots):
+            books.taker.active, books.taker.stays = 1, 0
+        elif enlist_up_to(books, slot, Roster.ALL_OR_NONE.value, ALL_OR_NONE_MAX, out):
+            detail.place = Place.ALL_OR_NONE
+    else:
+        trade_on_entry(books, slot, out)
+
+
+@inlined
+def is_at_once(time_in_force: int) -> bool:
+    """IOC or FOK."""
+    return time_in_force == TimeInForce.IOC or time_in_force == TimeInForce.FOK
+
+
+@kernel
+def collect(books: Books, slot: int, woken: int, out: Outbox) -> None:
+    """Rule 5: come in while nothing trades."""
+    detail = books.details[slot]
+    tif, order_type = detail.time_in_force, detail.order_type
+    if detail.peg != Peg.NONE:
+        if enlist_up_to(books, slot, Roster.PEGS.value, PEGS_MAX, out):
+            detail.place = Place.PEGS_OUT
+        return
+    forbidden = is_at_once(tif) or order_type == OrderType.MARKET_TO_LIMIT or detail.minimum_lots > 0
+    if order_type == OrderType.MARKET and woken != 0:
+        forbidden = True
+    if forbidden:
+        end_order(books, slot, RejectReason.PHASE_FORBIDS.value, out)
+    elif detail.instructions & Instruction.ALL_OR_NONE:
+        if enlist_up_to(books, slot, Roster.ALL_OR_NONE.value, ALL_OR_NONE_MAX, out):
+            detail.place = Place.ALL_OR_NONE
+    else:
+        if tif >= TimeInForce.AT_OPEN or order_type == OrderType.MARKET:
+            join_season(books, slot, Season.AUCTION.value)
+        rest_special(books, slot, detail.limit_ticks, out)
+
+
+@kernel
+def place_peg(books: Books, slot: int, own: int) -> None:
+    """Rule 6: a pegged order out of the book comes in at its price, if it has one."""
+    price = pegged_ticks(books, slot)
+    if price != NO_TICKS:
+        start_taker(books, slot, price, own, 1)
+
+
+@kernel
+def trade_on_entry(books: Books, slot: int, out: Outbox) -> None:
+    """Rules 8 to 11."""
+    order, detail = books.pool.orders[slot], books.details[slot]
+    opposite = side_of(books, order.instrument, 1 - order.side)
+    tif, order_type = detail.time_in_force, detail.order_type
+    limit_order = order_type == OrderType.LIMIT
+    stays = tif == TimeInForce.GTC or tif == TimeInForce.GTD or tif == TimeInForce.DAY
+    set_taker(books, slot, detail.limit_ticks, 1)
+    taker = books.taker
+    reason = RejectReason.NONE.value
+    if tif == TimeInForce.FOK or (tif == TimeInForce.IOC and detail.instructions & Instruction.ALL_OR_NONE):
+        if not fillable(books, order.leaves_lots):
+            reason = RejectReason.FOK_UNFILLABLE.value
+    if reason == 0 and detail.minimum_lots > 0 and not fillable(books, detail.minimum_lots):
+        reason = RejectReason.MINIMUM_UNFILLABLE.value
+    crosses = opposite.best_key <= taker.limit_key
+    if reason == 0 and order.flags & OrderFlag.POST_ONLY and crosses:
+        if detail.instructions & Instruction.SLIDE:
+            slide(books, slot, out)
+            return
+        reason = RejectReason.WOULD_TRADE.value
+    if reason == 0 and order_type == OrderType.MARKET_TO_LIMIT:
+        if crosses:
+            to_limit(books, slot)
+            limit_order = True
+        else:
+            reason = RejectReason.NO_OPPOSITE.value
+    if reason != 0:
+        end_order(books, slot, reason, out)
+        return
+    taker.stays = limit_order and stays
+    taker.active = 1
+
+
+@kernel
+def to_limit(books: Books, slot: int) -> None:
+    """A market-to-limit order takes the best opposite price as its limit."""
+    order, detail, taker = books.pool.orders[slot], books.details[slot], books.taker
+    taker.limit_key = side_of(books, order.instrument, 1 - order.side).best_key
+    taker.price_ticks = key_of(taker.limit_key, 1 - order.side)
+    detail.limit_ticks = taker.price_ticks
+    detail.order_type = OrderType.LIMIT
+
+
+@kernel
+def slide(books: Books, slot: int, out: Outbox) -> None:
+    """A post-only order rests at the best valid price that does not trade."""
+    order = books.pool.orders[slot]
+    terms = books.terms[order.instrument]
+    opposite = side_of(books, order.instrument, 1 - order.side)
+    best = key_of(opposite.best_key, 1 - order.side)
+    price = step_down(terms, best - 1) if order.side == 0 else step_up(terms, best + 1)
+    if price < terms.price_min_ticks or price > terms.price_max_ticks:
+        end_order(books, slot, RejectReason.WOULD_TRADE.value, out)
+    else:
+        rest_special(books, slot, price, out)

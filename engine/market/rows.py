@@ -1,0 +1,120 @@
+"""Lists of order slots: rosters (where an order waits) and seasons (with whom it ends)."""
+
+from engine.book import Books
+from engine.market.state import Roster, Row, Watch
+from engine.messages import Phase
+from engine.orders import NO_ORDER
+from ipc.jit import inlined, kernel
+
+
+@inlined
+def append(books: Books, row: Row, slot: int) -> None:
+    """Put an order at the end of a list by its `next` and `previous`."""
+    detail = books.details[slot]
+    detail.next, detail.previous = NO_ORDER, row.tail
+    if row.tail == NO_ORDER:
+        row.head = slot
+    else:
+        books.details[row.tail].next = slot
+    row.tail = slot
+    row.count += 1
+
+
+@inlined
+def remove(books: Books, row: Row, slot: int) -> None:
+    """Take an order out of the list."""
+    detail = books.details[slot]
+    if detail.previous == NO_ORDER:
+        assert row.head == slot, "remove: the order is in another list"
+        row.head = detail.next
+    else:
+        books.details[detail.previous].next = detail.next
+    if detail.next == NO_ORDER:
+        row.tail = detail.previous
+    else:
+        books.details[detail.next].previous = detail.previous
+    row.count -= 1
+
+
+@kernel
+def enlist(books: Books, slot: int, roster: int) -> None:
+    """Enter an order in a roster of its instrument."""
+    order, detail = books.pool.orders[slot], books.details[slot]
+    market = books.markets[order.instrument]
+    assert detail.roster == 0, "enlist: the order is in a roster"
+    append(books, market.rosters[roster], slot)
+    detail.roster = 1 + roster
+    refresh_watch(books, order.instrument)
+
+
+@kernel
+def delist(books: Books, slot: int) -> None:
+    """Take an order out of the roster it is in, if any; a pass that comes to it goes on behind."""
+    order, detail = books.pool.orders[slot], books.details[slot]
+    if detail.roster == 0:
+        return
+    work = books.work
+    if work.peg_slot == slot:
+        work.peg_slot = detail.next
+    if work.whole_slot == slot:
+        work.whole_slot = detail.next
+    remove(books, books.markets[order.instrument].rosters[detail.roster - 1], slot)
+    detail.roster = 0
+    refresh_watch(books, order.instrument)
+
+
+@kernel
+def join_season(books: Books, slot: int, season: int) -> None:
+    """Enter an order among those that end together; an order is in one season at most."""
+    order, detail = books.pool.orders[slot], books.details[slot]
+    if detail.season != 0:
+        assert detail.season == 1 + season, "join_season: the order is in another season"
+        return
+    row = books.markets[order.instrument].seasons[season]
+    detail.season_next, detail.season_previous = NO_ORDER, row.tail
+    if row.tail == NO_ORDER:
+        row.head = slot
+    else:
+        books.details[row.tail].season_next = slot
+    row.tail = slot
+    row.count += 1
+    detail.season = 1 + season
+
+
+@kernel
+def leave_season(books: Books, slot: int) -> None:
+    """Take an order out of its season, if it is in one."""
+    order, detail = books.pool.orders[slot], books.details[slot]
+    if detail.season == 0:
+        return
+    row = books.markets[order.instrument].seasons[detail.season - 1]
+    if detail.season_previous == NO_ORDER:
+        row.head = detail.season_next
+    else:
+        books.details[detail.season_previous].season_next = detail.season_next
+    if detail.season_next == NO_ORDER:
+        row.tail = detail.season_previous
+    else:
+        books.details[detail.season_next].season_previous = detail.season_previous
+    row.count -= 1
+    detail.season = 0
+
+
+@kernel
+def refresh_watch(books: Books, instrument: int) -> None:
+    """Work out anew why the plain path is not enough for an instrument."""
+    market, terms = books.markets[instrument], books.terms[instrument]
+    watch = 0
+    if market.phase != Phase.CONTINUOUS:
+        watch |= Watch.PHASE
+    if market.reserve_orders != 0:
+        watch |= Watch.RESERVE
+    if market.trigger_orders != 0:
+        watch |= Watch.TRIGGERS
+    if market.rosters[Roster.PEGS.value].count != 0:
+        watch |= Watch.PEGS
+    if market.rosters[Roster.ALL_OR_NONE.value].count != 0:
+        watch |= Watch.ALL_OR_NONE
+    if terms.static_band_bps != 0 or terms.dynamic_band_bps != 0:
+        watch |= Watch.BANDS
+    market.watch = watch
