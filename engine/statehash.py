@@ -40,6 +40,8 @@ FACTORS: Final = (
 )
 F0, F1, F2, F3, F4, F5, F6, F7 = FACTORS
 
+TERMS_END: Final = Terms.end
+
 assert Message.fields["kind"].offset == KIND
 assert Message.fields["account"].offset == PARTIES
 assert Message.fields["qty_lots"].offset == QTY
@@ -67,7 +69,7 @@ def fold(state_hash: int, event: int) -> int:
     )
     state_hash = multiply_wrapping(state_hash ^ mixed, F0)
     state_hash ^= shift_right(state_hash, 29)
-    if Message(event).flags & EventFlag.TERMS and Message(event).kind <= 2:
+    if Message(event).flags & EventFlag.TERMS:
         state_hash = fold_terms(state_hash, event + PLAIN_BYTES)
     return state_hash
 
@@ -75,7 +77,7 @@ def fold(state_hash: int, event: int) -> int:
 @kernel
 def fold_terms(state_hash: int, terms: int) -> int:
     """The same for the third line of an event."""
-    for offset in range(0, Terms.end, 8):
+    for offset in range(0, TERMS_END, 8):
         state_hash = multiply_wrapping(state_hash ^ word_at(terms + offset), F1)
         state_hash ^= shift_right(state_hash, 29)
     return state_hash

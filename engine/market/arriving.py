@@ -124,5 +124,3 @@ def new_with_terms(books: Books, decision: Decision, out: Outbox) -> None:
         return
     accept_terms(out, decision)
     enter(books, admit(books, decision), 0, out)
-
-

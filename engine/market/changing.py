@@ -86,9 +86,7 @@ def would_trade(books: Books, decision: Decision, index: int, phase: int) -> boo
 
 
 @inlined
-def replaced(
-    books: Books, decision: Decision, index: int, flags: int, out: Outbox
-) -> ChangeEvent:
+def replaced(books: Books, decision: Decision, index: int, flags: int, out: Outbox) -> ChangeEvent:
     """REPLACED; the caller sets previous price and level."""
     order = books.pool.orders[index]
     event = change_event(out, decision, EventKind.REPLACED, flags)
@@ -106,9 +104,7 @@ def set_quantity(books: Books, index: int, leaves: int) -> None:
 
 
 @kernel
-def change_outside(
-    books: Books, decision: Decision, index: int, leaves: int, out: Outbox
-) -> None:
+def change_outside(books: Books, decision: Decision, index: int, leaves: int, out: Outbox) -> None:
     """An order that waits out of the book is changed where it is: REPLACED without a level."""
     order, detail = books.pool.orders[index], books.details[index]
     waits_for_price = detail.place == Place.TRIGGERS
@@ -152,9 +148,7 @@ def show_as_told(books: Books, index: int) -> None:
 
 
 @kernel
-def change_in_book(
-    books: Books, decision: Decision, index: int, leaves: int, out: Outbox
-) -> None:
+def change_in_book(books: Books, decision: Decision, index: int, leaves: int, out: Outbox) -> None:
     """REPLACED in place when only quantity becomes less; else out of the level and in again."""
     order, detail = books.pool.orders[index], books.details[index]
     special = order.flags & OrderFlag.SPECIAL

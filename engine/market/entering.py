@@ -192,7 +192,9 @@ def collect(books: Books, slot: int, woken: int, out: Outbox) -> None:
         if enlist_up_to(books, slot, Roster.PEGS.value, PEGS_MAX, out):
             detail.place = Place.PEGS_OUT
         return
-    forbidden = is_at_once(tif) or order_type == OrderType.MARKET_TO_LIMIT or detail.minimum_lots > 0
+    forbidden = (
+        is_at_once(tif) or order_type == OrderType.MARKET_TO_LIMIT or detail.minimum_lots > 0
+    )
     if order_type == OrderType.MARKET and woken != 0:
         forbidden = True
     if forbidden:
@@ -225,9 +227,11 @@ def trade_on_entry(books: Books, slot: int, out: Outbox) -> None:
     set_taker(books, slot, detail.limit_ticks, 1)
     taker = books.taker
     reason = RejectReason.NONE.value
-    if tif == TimeInForce.FOK or (tif == TimeInForce.IOC and detail.instructions & Instruction.ALL_OR_NONE):
-        if not fillable(books, order.leaves_lots):
-            reason = RejectReason.FOK_UNFILLABLE.value
+    whole = tif == TimeInForce.FOK
+    if is_at_once(tif) and detail.instructions & Instruction.ALL_OR_NONE:
+        whole = True
+    if whole and not fillable(books, order.leaves_lots):
+        reason = RejectReason.FOK_UNFILLABLE.value
     if reason == 0 and detail.minimum_lots > 0 and not fillable(books, detail.minimum_lots):
         reason = RejectReason.MINIMUM_UNFILLABLE.value
     crosses = opposite.best_key <= taker.limit_key
