@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.marketdata import L2Book, Level, level_changes, level_of
-from engine.messages import EVENT_CODECS, MESSAGE_BYTES, EventFlag, EventKind, Side
+from engine.messages import (
+    EVENT_CODECS,
+    MESSAGE_BYTES,
+    TERMS_CODEC,
+    EventFlag,
+    EventKind,
+    Side,
+)
 from tests.desk import Stream
 from tests.streams import ample_markets, streams
 from tests.twin import ChangeEvent, Event
@@ -76,9 +83,13 @@ def test_an_event_is_taken_once_and_in_order() -> None:
 
 
 def raw(events: list[Event]) -> np.ndarray:
-    plain = (EVENT_CODECS[EventKind(each.kind)].encode(**each._asdict()) for each in events)
-    data = b"".join(each.ljust(MESSAGE_BYTES, b"\0") for each in plain)
-    return np.frombuffer(data, np.uint8).reshape(-1, MESSAGE_BYTES)
+    slots = []
+    for event in events:
+        codec = EVENT_CODECS[EventKind(event.kind)]
+        if event.flags & EventFlag.TERMS:
+            codec = TERMS_CODEC
+        slots.append(codec.encode(**event._asdict()).ljust(MESSAGE_BYTES, b"\0"))
+    return np.frombuffer(b"".join(slots), np.uint8).reshape(-1, MESSAGE_BYTES)
 
 
 @settings(max_examples=60)
@@ -98,5 +109,6 @@ def test_events_alone_tell_the_books_after_every_command(stream: Stream) -> None
         for books in (one_by_one, in_bulk):
             for book, twin in zip(books, venue.exchange.books, strict=True):
                 for side in Side:
-                    expected = [(price, twin.lots(side, price)) for price in twin.prices(side)]
-                    assert book.best(side, 1000) == expected
+                    levels = [(price, twin.lots(side, price)) for price in twin.prices(side)]
+                    shown = [(price, lots) for price, lots in levels if lots]
+                    assert book.best(side, 1000) == shown
