@@ -18,7 +18,7 @@ from tests.desk import Desk, Stream
 from tests.twin import Instrument
 from tests.twin.market import Market, rich
 
-PLAIN_ACTS: Mapping[str, float] = {
+PLAIN_ACTS: dict[str, float] = {
     "passive": 36,
     "crossing": 14,
     "immediate": 6,
@@ -31,7 +31,7 @@ PLAIN_ACTS: Mapping[str, float] = {
     "wrong": 3,
 }
 
-SOME_OF_ALL: Mapping[str, float] = {name: 1 for name in ACTS} | PLAIN_ACTS | {"large": 0.3}
+SOME_OF_ALL: dict[str, float] = dict.fromkeys(ACTS, 1.0) | PLAIN_ACTS | {"large": 0.3}
 
 TAKING = frozenset(("crossing", "immediate", "market", "sweep", "large", "mass_cancel", "minimum"))
 """Acts that empty a book."""
@@ -64,7 +64,7 @@ class Habits:
     "Whether some instruments have tick tables."
 
 
-def acts(**weights: float) -> Mapping[str, float]:
+def acts(**weights: float) -> dict[str, float]:
     """The plain acts, and some of others."""
     return {**PLAIN_ACTS, **weights}
 

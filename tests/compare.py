@@ -3,8 +3,9 @@
     python -m tests.compare --commands 10000000 --seed 1
 
 All presets of `bulk_streams` take turns, in slices that each begin with an empty venue; a slice is
-a function of its seed, which is printed with the first difference. Progress goes to stderr; the
-last line on stdout says how many commands were compared. Exit status 1: there is a difference.
+a function of its seed. A difference is shown with the few commands that lead to it. Progress goes
+to stderr; the last line on stdout says how many commands were compared. Exit status 1: there is a
+difference.
 """
 
 import argparse
@@ -15,8 +16,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tests.bulk_streams import PRESETS, bulk
+from tests.desk import Stream
 from tests.engines import engine_for
-from tests.twin import Event
+from tests.reduction import as_text, is_filler, reduce
+from tests.twin import Command, Event
+from tests.twin.market import Market
 
 
 class Slice(NamedTuple):
@@ -24,7 +28,8 @@ class Slice(NamedTuple):
 
     seed: int
     preset: str
-    count: int
+    length: int
+    "Commands."
 
     @property
     def instruments(self) -> int:
@@ -44,11 +49,38 @@ class Outcome(NamedTuple):
 
 def compare(part: Slice) -> Outcome:
     """Run one slice through both."""
-    stream = bulk(part.seed, part.count, PRESETS[part.preset], part.instruments)
-    with engine_for(stream.market) as engine:
-        events = engine.run(stream.commands)
-    difference = first_difference(events, stream.events)
-    return Outcome(part, len(stream.commands), len(events), difference)
+    stream = bulk(part.seed, part.length, PRESETS[part.preset], part.instruments)
+    difference = disagreement(stream.market, stream.commands, stream.events)
+    if difference:
+        difference += "\n" + shown(stream)
+    return Outcome(part, len(stream.commands), len(stream.events), difference)
+
+
+def disagreement(market: Market, commands: list[Command], expected: Sequence[Event]) -> str:
+    """What the engine does otherwise than the twin, in words; empty: nothing."""
+    with engine_for(market) as engine:
+        try:
+            found = engine.run(commands)
+        except Exception as error:
+            return f"the engine failed: {type(error).__name__}: {error}"
+    return first_difference(found, expected)
+
+
+def shown(stream: Stream) -> str:
+    """The few commands that lead to a difference, one a line, and what it then is."""
+
+    def difference(commands: list[Command]) -> str:
+        try:
+            expected = stream.market.venue().run(commands)
+        except AssertionError:
+            return ""  # the twin cannot follow: another question
+        return disagreement(stream.market, commands, expected)
+
+    few = reduce(stream.commands, lambda commands: bool(difference(commands)))
+    texts = [as_text(command) for command in few if not is_filler(command)]
+    fillers = len(few) - len(texts)
+    head = f"shortened to {len(texts)} commands and {fillers} that only use up order ids:"
+    return "\n".join([head, *texts, difference(few)])
 
 
 def first_difference(found: Sequence[Event], expected: Sequence[Event]) -> str:
@@ -84,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for done in pool.imap_unordered(compare, parts):
             if done.difference:
                 print(
-                    f"bulk({done.slice.seed}, {done.slice.count}, "
+                    f"bulk({done.slice.seed}, {done.slice.length}, "
                     f"PRESETS[{done.slice.preset!r}], {done.slice.instruments}): {done.difference}"
                 )
                 return 1

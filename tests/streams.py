@@ -204,14 +204,14 @@ class Drawn(Trader):
         return order | more[extra]
 
 
-PLAIN: Sequence[str] = (
+PLAIN: tuple[str, ...] = (
     *("passive", "crossing") * 3,
     *("amend", "resize", "cancel") * 2,
     *("named", "immediate", "market", "post_only", "large", "change_by_name", "change_any"),
 )
 """Acts that every venue understands; those that stand here more often are drawn more often."""
 
-ALL: Sequence[str] = (
+ALL: tuple[str, ...] = (
     *PLAIN * 3,
     *(name for name in ACTS if name not in (*PLAIN, "sweep", "wrong")),
 )

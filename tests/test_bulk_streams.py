@@ -4,6 +4,7 @@ Judged by what the naive venue answers; whether the engine agrees is `test_match
 """
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,7 @@ def test_books_neither_run_dry_nor_grow_without_end(written: tuple[str, Stream])
     live = 0
     sizes = []
     ended: set[int] = set()
+    event: Any
     for event in stream.events:
         if event.kind == EventKind.ACCEPTED:
             live += 1
