@@ -107,19 +107,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--preset", choices=PRESETS, action="append", help="default: all")
     parser.add_argument("--slice", type=int, default=20_000, help="commands of one venue")
+    parser.add_argument("--keep-going", action="store_true", help="show a difference of each slice")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     given = parser.parse_args(arguments)
     parts = slices(given.commands, given.seed, given.preset or list(PRESETS), given.slice)
-    commands = events = 0
+    commands = events = found = 0
     began = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
         for done in pool.imap_unordered(compare, parts):
             if done.difference:
+                found += 1
                 print(
                     f"bulk({done.slice.seed}, {done.slice.length}, "
-                    f"PRESETS[{done.slice.preset!r}], {done.slice.instruments}): {done.difference}"
+                    f"PRESETS[{done.slice.preset!r}], {done.slice.instruments}): {done.difference}\n",
+                    flush=True,
                 )
-                return 1
+                if not given.keep_going:
+                    return 1
+                continue
             commands, events = commands + done.commands, events + done.events
             rate = commands / (time.monotonic() - began)
             print(
@@ -129,8 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 flush=True,
             )
     print(file=sys.stderr)
-    print(f"{commands:,} commands and {events:,} events compared: all equal")
-    return 0
+    print(f"{commands:,} commands and {events:,} events compared: {found or 'no'} differences")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from tests.twin.market import Market
 SCENARIOS = read_all()
 
 
-@pytest.fixture(params=["twin"])
+@pytest.fixture(params=["twin", "engine"])
 def venue(request: pytest.FixtureRequest) -> Iterator[Callable[[Market], Submit]]:
     """Makes the venue of a scenario, one command at a time."""
     if request.param == "twin":
