@@ -1,9 +1,10 @@
 """mbo: a recorded futures session, order by order, checked against the exchange's own fills.
 
 The exchange reports which resting orders each trade filled, in which order and quantity; that is
-the oracle. `tools.replay.session` makes commands from the messages. The session begins after the
-last auction in the file: auctions are not simulated yet, so the book that one leaves is entered
-as it is, and its price and volume are reported as the exchange gave them.
+the oracle. `tools.replay.session` makes commands from the messages. The replay begins with the
+snapshot. Where the exchange opened with an auction, orders collect until then and the engine holds
+the auction, too (`tools.replay.uncross`); of a file with several auctions the last one counts, and
+the replay begins with the orders that came after the last trade before it.
 """
 
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.marketdata import L2Book, level_changes
-from engine.messages import EventKind, TradeEvent, slot_dtype
+from engine.messages import EventFlag, EventKind, TradeEvent, slot_dtype
 from tools.replay import databento
+from tools.replay.auction import Auction
 from tools.replay.databento import Message, Recording, hidden_orders
 from tools.replay.errors import UnsupportedFileError
 from tools.replay.plan import (
@@ -31,8 +33,9 @@ from tools.replay.plan import (
     stream_faults,
     unlimited,
 )
-from tools.replay.queues import Fill
+from tools.replay.queues import Fill, Levels
 from tools.replay.session import OWNER, TAKER, Session, Trade
+from tools.replay.uncross import EngineTrade, Uncross
 
 EXACT_SHARE_MIN: Final = Fraction(2716, 2972)
 """Share of trades that must be exact: what the plainest price-time book reaches on the sample of
@@ -54,12 +57,12 @@ class MboPlan(Plan):
     trades: tuple[Trade, ...]
     orders: npt.NDArray[np.int64]
     "The exchange's order id that a command enters, by index of the command; else NO_ORDER."
-    levels: dict[tuple[int, int], int]
-    "Lots by side and price of the book at the end."
+    levels: Levels
+    "The book at the end."
     withdrawn: int
     "Orders that were cancelled ahead of the trades of their event."
-    auction: dict[str, Any] | None
-    "What the exchange reported of the auction before the session."
+    auction: Auction | None
+    "The auction that opens the session."
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class MboResult(Result):
     trades_explained: int
     unexplained: int
     auction: dict[str, Any] | None
-    "price_ticks and volume as reported by the exchange; `simulated` is false."
+    "What the engine and the exchange did; see `tools.replay.uncross`."
 
 
 def read(path: Path) -> MboPlan:
@@ -83,14 +86,23 @@ def read(path: Path) -> MboPlan:
 def make_plan(recording: Recording, origin: str) -> MboPlan:
     """The plan of a recording; `origin` names it in errors."""
     events = [*recording.events()]
-    opening, auction = _opening(events)
-    if opening == len(events):
+    begin, uncross = _opening(events)
+    opened = begin if uncross is None else uncross + 1
+    if opened == len(events):
         raise UnsupportedFileError(f"{origin}: nothing follows the opening to be checked")
     session = Session(hidden_orders(events))
-    for event in events[:opening]:
+    for event in events[:begin]:
         session.prepare(event)
-    session.enter_all()
-    for event in events[opening:]:
+    opening = None
+    if uncross is None:
+        session.enter_all()
+    else:
+        session.collect()
+        session.enter_all()
+        for event in events[begin:uncross]:
+            session.apply(event)
+        opening = session.uncross(events[uncross])
+    for event in events[opened:]:
         session.apply(event)
     commands = session.commands.array()
     orders = np.full(len(commands), NO_ORDER, np.int64)
@@ -104,27 +116,24 @@ def make_plan(recording: Recording, origin: str) -> MboPlan:
         messages=len(recording.messages),
         trades=tuple(session.trades),
         orders=orders,
-        levels={at: sum(queue.values()) for at, queue in session.queues.queues()},
+        levels=session.queues.levels(),
         withdrawn=session.withdrawn,
-        auction=auction,
+        auction=opening,
     )
 
 
-def _opening(events: list[list[Message]]) -> tuple[int, dict[str, Any] | None]:
-    """How many events come before the session, and what the auction that ends them reported."""
-    opening, auction = 0, None
-    for position, event in enumerate(events, start=1):
-        for message in event:
-            if message.action == databento.TRADE and message.side is None:
-                opening = position
-                auction = {
-                    "price_ticks": message.price_ticks,
-                    "volume": message.lots,
-                    "simulated": False,
-                }
-            elif message.flags & databento.F_SNAPSHOT:
-                opening = position
-    return opening, auction
+def _opening(events: list[list[Message]]) -> tuple[int, int | None]:
+    """How many events the replay begins after, and which one is the auction, if there is one."""
+    begin, uncross, settled = 0, None, 0
+    for position, event in enumerate(events):
+        if any(message.flags & databento.F_SNAPSHOT for message in event):
+            begin, uncross, settled = position + 1, None, position + 1
+        trades = [message for message in event if message.action == databento.TRADE]
+        if any(trade.side is None for trade in trades):
+            begin, uncross = settled, position
+        if trades:
+            settled = position + 1
+    return begin, uncross
 
 
 def _venue(recording: Recording) -> tuple[tuple[Table, ...], Table]:
@@ -139,11 +148,20 @@ def verify(plan: MboPlan, slots: npt.NDArray[np.uint8]) -> MboResult:
     """Compare the engine's fills with the exchange's, trade by trade."""
     faults = stream_faults(len(plan.commands), slots)
     if not faults:
-        faults += rejections(slots) + _book_faults(plan, slots)
-    fills = _engine_fills(plan, slots)
+        faults += rejections(slots) + _level_faults(plan.levels, slots, "at the end")
+    trades = _engine_trades(plan, slots)
+    opening, lines = None, []
+    if plan.auction is not None:
+        uncross = Uncross(plan.auction, trades.pop(plan.auction.uncross, []), slots)
+        opening = uncross.report()
+        lines += uncross.lines()
+        faults += uncross.faults()
+        answers = slots.view(EVENT)[:, 0]["source_sequence"]
+        before = slots[answers <= plan.auction.session]
+        faults += _level_faults(plan.auction.levels, before, "when continuous trading begins")
     exact, explained, unexplained = 0, [], []
     for trade in plan.trades:
-        found = tuple(fills.pop(trade.command, ()))
+        found = tuple(Fill(made.maker, made.lots) for made in trades.pop(trade.command, ()))
         # Without a command nothing shows that the engine would do as the exchange did.
         if found == trade.fills and trade.command >= 0:
             exact += 1
@@ -151,13 +169,12 @@ def verify(plan: MboPlan, slots: npt.NDArray[np.uint8]) -> MboResult:
             explained.append(f"explained: {_describe(trade)}: {trade.reason}")
         else:
             unexplained.append(f"UNEXPLAINED: {_describe(trade)}: engine filled {_list(found)}")
-    for command in fills:
+    for command in trades:
         faults.append(f"command {command + 1} traded, which the exchange's order did not")
     checked = len(plan.trades)
     enough = checked > 0 and exact >= EXACT_SHARE_MIN * checked
     if not enough:
         faults.append(f"{exact} exact of {checked} trades are too few to prove anything")
-    lines = [_auction_line(plan.auction)] if plan.auction is not None else []
     lines.append(
         f"{plan.withdrawn} orders that the exchange withdrew within the event of a trade, "
         "unfilled, were cancelled ahead of that trade"
@@ -170,33 +187,36 @@ def verify(plan: MboPlan, slots: npt.NDArray[np.uint8]) -> MboResult:
         trades_exact=exact,
         trades_explained=len(explained),
         unexplained=len(unexplained),
-        auction=plan.auction,
+        auction=opening,
     )
 
 
-def _engine_fills(plan: MboPlan, slots: npt.NDArray[np.uint8]) -> dict[int, list[Fill]]:
-    """By index of the aggressive command: fills by the exchange's order ids, in order."""
+def _engine_trades(plan: MboPlan, slots: npt.NDArray[np.uint8]) -> dict[int, list[EngineTrade]]:
+    """The engine's trades by index of the command that caused them, in order."""
     events = slots.view(EVENT)[:, 0]
     accepted = events[events["kind"] == EventKind.ACCEPTED]
-    entered_by = dict(
-        zip(accepted["order_id"].tolist(), (accepted["source_sequence"] - 1).tolist(), strict=True)
-    )
-    trades = slots.view(TRADE)[:, 0]
-    trades = trades[trades["kind"] == EventKind.TRADE]
-    fills: dict[int, list[Fill]] = {}
-    for sequence, maker, lots in zip(
-        trades["source_sequence"].tolist(),
-        trades["maker_order_id"].tolist(),
-        trades["qty_lots"].tolist(),
+    entered = plan.orders[accepted["source_sequence"] - 1]
+    names = dict(zip(accepted["order_id"].tolist(), entered.tolist(), strict=True))
+    made = slots.view(TRADE)[:, 0]
+    made = made[made["kind"] == EventKind.TRADE]
+    trades: dict[int, list[EngineTrade]] = {}
+    for sequence, taker, maker, lots, price_ticks, flags in zip(
+        made["source_sequence"].tolist(),
+        made["order_id"].tolist(),
+        made["maker_order_id"].tolist(),
+        made["qty_lots"].tolist(),
+        made["price_ticks"].tolist(),
+        made["flags"].tolist(),
         strict=True,
     ):
-        order_id = int(plan.orders[entered_by[maker]]) if maker in entered_by else NO_ORDER
-        fills.setdefault(sequence - 1, []).append(Fill(order_id, lots))
-    return fills
+        orders = names.get(taker, NO_ORDER), names.get(maker, NO_ORDER)
+        trade = EngineTrade(*orders, lots, price_ticks, bool(flags & EventFlag.AUCTION))
+        trades.setdefault(sequence - 1, []).append(trade)
+    return trades
 
 
-def _book_faults(plan: MboPlan, slots: npt.NDArray[np.uint8]) -> list[str]:
-    """Whether the levels that the events leave are the exchange's at the end of the file."""
+def _level_faults(levels: Levels, slots: npt.NDArray[np.uint8], when: str) -> list[str]:
+    """Whether the levels that the events leave are the exchange's."""
     book, changes = L2Book(), level_changes(slots)
     for level in zip(changes.sides, changes.prices_ticks, changes.lots, strict=True):
         book.apply(*level)
@@ -205,8 +225,8 @@ def _book_faults(plan: MboPlan, slots: npt.NDArray[np.uint8]) -> list[str]:
         for side in (0, 1)
         for price_ticks, lots in book.best(side, book.level_count(side))
     }
-    wrong = {at for at in plan.levels.keys() | found.keys() if plan.levels.get(at) != found.get(at)}
-    return [f"{len(wrong)} price levels differ from the exchange's at the end"] if wrong else []
+    wrong = {at for at in levels.keys() | found.keys() if levels.get(at) != found.get(at)}
+    return [f"{len(wrong)} price levels differ from the exchange's {when}"] if wrong else []
 
 
 def _describe(trade: Trade) -> str:
@@ -220,10 +240,3 @@ def _describe(trade: Trade) -> str:
 
 def _list(fills: tuple[Fill, ...]) -> str:
     return " ".join(f"{fill.order_id}x{fill.lots}" for fill in fills) or "nothing"
-
-
-def _auction_line(auction: dict[str, Any]) -> str:
-    return (
-        f"auction: the exchange reported {auction['volume']} at {auction['price_ticks']} ticks; "
-        "it is not simulated yet, the session starts with the book that it left"
-    )

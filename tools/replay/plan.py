@@ -151,7 +151,12 @@ def stream_faults(commands: int, slots: npt.NDArray[np.uint8]) -> list[str]:
 def rejections(slots: npt.NDArray[np.uint8]) -> list[str]:
     """One line for each command that the engine refused, at most LINES_MAX, and the rest."""
     events = slots.view(EVENT)[:, 0]
-    refusals = (EventKind.REJECTED, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED)
+    refusals = (
+        EventKind.REJECTED,
+        EventKind.CANCEL_REJECTED,
+        EventKind.REPLACE_REJECTED,
+        EventKind.ADMIN_REJECTED,
+    )
     refused = events[np.isin(events["kind"], refusals)]
     return shortened(
         [

@@ -1,14 +1,21 @@
 """Queues: a price-time book of an exchange's own orders, as plainly as it can be written.
 
 A replay keeps one beside the engine it feeds, to know which of an exchange's orders rest where
-and what an incoming order should meet. It matches nothing by itself and knows no account.
+and what an incoming order should meet. It matches nothing by itself and knows no account; `follow`
+makes it what an exchange's messages tell.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from engine.messages import Side
+from tools.replay import databento
+from tools.replay.databento import Message
+from tools.replay.errors import UnsupportedFileError
+
+Levels = dict[tuple[int, int], int]
+"""Lots by side and price."""
 
 
 class Fill(NamedTuple):
@@ -86,6 +93,18 @@ class Queues:
                 at = Resting(side, key if side == Side.BUY else -key)
                 yield at, self._queues[at]
 
+    def levels(self) -> Levels:
+        """The book without its orders."""
+        return {at: sum(queue.values()) for at, queue in self.queues()}
+
+    def copy(self) -> "Queues":
+        """The same book, to be changed apart from this one."""
+        other = Queues()
+        other._keys = (self._keys[Side.BUY][:], self._keys[Side.SELL][:])
+        other._queues = {at: dict(queue) for at, queue in self._queues.items()}
+        other._where = dict(self._where)
+        return other
+
     def meets(self, side: Side, limit_ticks: int, lots: int) -> list[Fill]:
         """What an order of `lots` on `side` would take at this limit or better."""
         fills: list[Fill] = []
@@ -104,3 +123,29 @@ class Queues:
 
 def _key(at: Resting) -> int:
     return at.price_ticks if at.side == Side.BUY else -at.price_ticks
+
+
+def follow(queues: Queues, messages: Iterable[Message]) -> None:
+    """Bring a book to what messages say of it: a snapshot, changes, fills, an auction."""
+    for message in messages:
+        order_id, rests = message.order_id, message.order_id in queues
+        if message.action == databento.FILL and rests:
+            queues.shrink(order_id, max(0, queues.lots(order_id) - message.lots))
+        elif message.action == databento.CANCEL and rests:
+            queues.remove(order_id)
+        elif message.action in (databento.ADD, databento.MODIFY):
+            at = place_of(message)
+            if rests and queues.where(order_id) == at and message.lots <= queues.lots(order_id):
+                # It only got smaller: it keeps its place.
+                queues.shrink(order_id, message.lots)
+                continue
+            if rests:
+                queues.remove(order_id)
+            queues.add(order_id, at, message.lots)
+
+
+def place_of(message: Message) -> Resting:
+    """Where the order of a message waits; UnsupportedFileError when it has no side."""
+    if message.side is None:
+        raise UnsupportedFileError(f"message {message.number}: an order without a side")
+    return Resting(message.side, message.price_ticks)

@@ -6,6 +6,9 @@ aggressive IOC limit order of the other account, at the trade's price and of its
 whom it meets is up to the engine. `Queues` follows what the engine must do, so the messages that
 merely confirm fills are told from those that change something.
 
+Before an auction orders only collect, even if they cross; then the auction is held by phases, and
+whom it fills is up to the engine, too (`tools.replay.uncross`).
+
 Two rules come from how exchanges report:
 - In one event, orders that are cancelled without a fill go first. Self-match prevention takes a
   resting order away instead of trading with it, but is reported after the trades.
@@ -19,12 +22,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from engine.messages import CommandFlag, CommandKind, OrderType, TimeInForce
+from engine.messages import CommandFlag, CommandKind, OrderType, Phase, Side, TimeInForce
 from tools.replay import databento
+from tools.replay.auction import Auction, Difference, cross
 from tools.replay.databento import Message
 from tools.replay.errors import UnsupportedFileError
 from tools.replay.plan import CommandList
-from tools.replay.queues import Fill, Queues, Resting
+from tools.replay.queues import Fill, Queues, Resting, follow, place_of
 
 OWNER: Final = 1
 """Number of the account that owns all resting orders."""
@@ -61,39 +65,53 @@ class Session:
         self.withdrawn = 0
         "Orders that were cancelled ahead of the trades of their event."
         self._hidden = hidden
+        self._collecting = False
         self._names: dict[int, bytes] = {}
         self._entered: Counter[int] = Counter()
 
-    # --- the book before the session ---------------------------------------------------------
+    # --- before the session ------------------------------------------------------------------
 
     def prepare(self, messages: Iterable[Message]) -> None:
-        """Follow messages without commands: a snapshot, and what led to an auction."""
-        for message in messages:
-            rests = message.order_id in self.queues
-            if message.action == databento.FILL and rests:
-                left = self.queues.lots(message.order_id) - message.lots
-                self.queues.shrink(message.order_id, max(0, left))
-            elif message.action == databento.CANCEL and rests:
-                self.queues.remove(message.order_id)
-            elif message.action in (databento.ADD, databento.MODIFY):
-                self._place(message)
-
-    def _place(self, message: Message) -> None:
-        """An order as a message says it is; it keeps its place when it only got smaller."""
-        at = _where(message)
-        if message.order_id in self.queues:
-            before = self.queues.lots(message.order_id)
-            if self.queues.where(message.order_id) == at and message.lots <= before:
-                self.queues.shrink(message.order_id, message.lots)
-                return
-            self.queues.remove(message.order_id)
-        self.queues.add(message.order_id, at, message.lots)
+        """Follow messages without commands: a snapshot, and whatever precedes the replay."""
+        follow(self.queues, messages)
 
     def enter_all(self) -> None:
         """Enter every order of the prepared book, first in time first at each price."""
         for at, queue in self.queues.queues():
             for order_id, lots in queue.items():
                 self._send_new(order_id, at, lots)
+
+    def collect(self) -> None:
+        """Let orders collect without trading, until `uncross`."""
+        self._send_phase(Phase.PRE_OPEN)
+        self._collecting = True
+
+    def uncross(self, event: list[Message]) -> Auction:
+        """Hold the auction that the exchange reports in `event`, and begin continuous trading.
+
+        What the engine trades, it finds by itself. Where implied orders made the exchange leave
+        other orders than the engine does, their owner puts the book right.
+        """
+        crossing, exchange = cross(self.queues), self.queues.copy()
+        implied = _implied_lots(event, self.queues)
+        follow(exchange, event)
+        opening = self._send_phase(Phase.OPENING_AUCTION)
+        uncross = self._send_phase(Phase.CONTINUOUS)
+        self._collecting = False
+        self._take(crossing.fills())
+        differences = self._reconcile(exchange)
+        trades = [message for message in event if message.action == databento.TRADE]
+        return Auction(
+            exchange_price_ticks=trades[0].price_ticks,
+            exchange_volume=sum(trade.lots for trade in trades),
+            implied_lots=implied,
+            crossing=crossing,
+            differences=differences,
+            levels=exchange.levels(),
+            opening=opening,
+            uncross=uncross,
+            session=len(self.commands),
+        )
 
     # --- events of the session ---------------------------------------------------------------
 
@@ -195,6 +213,25 @@ class Session:
                     del queue[fill.order_id]
         return wanted
 
+    def _reconcile(self, wanted: Queues) -> tuple[Difference, ...]:
+        """Bring the whole book to `wanted`, which is not crossed; returns what was otherwise."""
+        places = {at: wanted.queue(at) for book in (self.queues, wanted) for at, _ in book.queues()}
+        differences = []
+        for at, queue in places.items():
+            found = self.queues.queue(at)
+            for order_id in found | queue:
+                lots = found.get(order_id, 0), queue.get(order_id, 0)
+                if lots[0] != lots[1]:
+                    differences.append(Difference(at.side, order_id, *lots))
+        # All that must go goes first: what comes then meets nothing.
+        for at, queue in places.items():
+            for order_id in self.queues.queue(at):
+                if order_id not in queue:
+                    self._cancel(order_id)
+        for at, queue in places.items():
+            self._repair(at, queue)
+        return tuple(differences)
+
     def _repair(self, at: Resting, wanted: dict[int, int]) -> None:
         """Bring one queue to what it must be; who stands behind a gap queues up anew."""
         for order_id in self.queues.queue(at):
@@ -216,7 +253,7 @@ class Session:
 
     def _set(self, message: Message) -> None:
         """Make an order what a message says; nothing to do when the message only confirms."""
-        order_id, at = message.order_id, _where(message)
+        order_id, at = message.order_id, place_of(message)
         if order_id not in self.queues:
             self._refuse_cross(message)
             self._enter(order_id, at, message.lots)
@@ -229,8 +266,8 @@ class Session:
             self._send_amend(order_id)
 
     def _refuse_cross(self, message: Message) -> None:
-        side, price_ticks = _where(message)
-        if self.queues.meets(side, price_ticks, 1):
+        side, price_ticks = place_of(message)
+        if not self._collecting and self.queues.meets(side, price_ticks, 1):
             raise UnsupportedFileError(
                 f"message {message.number}: order {message.order_id} at {price_ticks} ticks would "
                 "trade on arrival, but the exchange reports no trade; is there an auction in the "
@@ -271,6 +308,9 @@ class Session:
         )
         self.orders[command] = order_id
 
+    def _send_phase(self, phase: Phase) -> int:
+        return self.commands.add(kind=CommandKind.PHASE, flags=CommandFlag.TERMS, phase=phase)
+
     def _send_amend(self, order_id: int) -> None:
         at = self.queues.where(order_id)
         self.commands.add(
@@ -284,10 +324,16 @@ class Session:
         )
 
 
-def _where(message: Message) -> Resting:
-    if message.side is None:
-        raise UnsupportedFileError(f"message {message.number}: an order without a side")
-    return Resting(message.side, message.price_ticks)
+def _implied_lots(event: list[Message], queues: Queues) -> tuple[int, int]:
+    """Lots that an auction's buyers and sellers traded without an order of this book."""
+    lots = [0, 0]
+    for message in event:
+        if message.action == databento.TRADE:
+            lots = [side + message.lots for side in lots]
+    for message in event:
+        if message.action == databento.FILL and message.order_id in queues:
+            lots[queues.where(message.order_id).side] -= message.lots
+    return lots[Side.BUY], lots[Side.SELL]
 
 
 def _is_head(fills: list[Fill], foreseen: list[Fill]) -> bool:
