@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from engine.messages import ChangeEvent, EventFlag, EventKind, Side, slot_dtype
-from tests.recordings import plan_of, sent
+from tests.recordings import plan_of, recording, sent
 from tests.replays import engine_slots
-from tools.replay import mbo
+from tools.replay import databento, mbo
 from tools.replay.auction import Crossing, cross
-from tools.replay.databento import ADD, Message
+from tools.replay.databento import ADD, F_LAST, Message
 from tools.replay.queues import Queues, follow
 
 CHANGE = slot_dtype(ChangeEvent)
@@ -229,6 +229,13 @@ def test_an_auction_without_a_match_opens_the_session() -> None:
     assert (result.auction["price_ticks"], result.auction["volume"]) == (None, 0)
     assert result.auction["tie_ticks"] is None
     assert (result.ok, result.trades_exact) == (True, 1), result.lines
+
+
+def test_a_snapshot_ends_where_its_orders_end() -> None:
+    made = recording("A A 1 102 5, A B 2 101 5", "A B 3 100 5, A B 4 99 1", "C B 3 100 5")
+    messages = [message._replace(flags=message.flags & ~F_LAST) for message in made.messages[:2]]
+    cut = databento.Recording("TEST", "1", messages + made.messages[2:])
+    assert [len(event) for event in cut.events()] == [2, 2, 1]
 
 
 def test_the_last_of_several_auctions_counts() -> None:

@@ -215,7 +215,7 @@ CME_RESULT = {
     },
     "ok": True,
 }
-"""What is known of the sample: 8,725 orders, 925 messages before the opening, 2,972 trades after."""
+"""What is known of the sample: 8,725 orders, 925 messages before the auction, 2,972 trades."""
 
 
 def test_the_cme_session_fills_whom_the_exchange_filled(cme: tuple[mbo.MboPlan, Any]) -> None:

@@ -55,9 +55,12 @@ class Recording:
     messages: list[Message]
 
     def events(self) -> Iterator[list[Message]]:
-        """Messages by event."""
-        event = []
+        """Messages by event; the snapshot, which nothing ends, is one of its own."""
+        event: list[Message] = []
         for message in self.messages:
+            if event and (event[-1].flags ^ message.flags) & F_SNAPSHOT:
+                yield event
+                event = []
             event.append(message)
             if message.flags & F_LAST:
                 yield event
