@@ -1,9 +1,11 @@
 """The auction that opens a recorded session: what the book demands, and how the engine is judged.
 
-Recordings are made by hand, in the words of the feed; the events are the engine's own.
+Recordings are made by hand, in the words of the feed; events come from the naive venue and from
+the engine.
 """
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from engine.messages import ChangeEvent, EventFlag, EventKind, Side, slot_dtype
 from tests.recordings import plan_of, recording, sent
-from tests.replays import engine_slots
+from tests.replays import engine_slots, slots_of
 from tools.replay import databento, mbo
 from tools.replay.auction import Crossing, cross
 from tools.replay.databento import ADD, F_LAST, Message
@@ -109,9 +111,17 @@ def test_the_crossing_is_what_a_look_at_each_price_finds() -> None:
 
 # --- a recording with an auction -----------------------------------------------------------------
 
+Answer = Callable[[mbo.MboPlan], Any]
+
+
+@pytest.fixture(params=["twin", "engine"])
+def answer(request: pytest.FixtureRequest) -> Answer:
+    """Event slots for a plan: of the naive venue, or of the engine through all its rings."""
+    return slots_of if request.param == "twin" else engine_slots
+
 
 @pytest.mark.interpreted
-def test_orders_collect_and_the_engine_holds_the_auction() -> None:
+def test_orders_collect_and_the_engine_holds_the_auction(answer: Answer) -> None:
     plan = plan_of(SNAPSHOT, *PRE_OPEN, AUCTION, AFTER)
     assert sent(plan) == [
         "PHASE PRE_OPEN",
@@ -131,7 +141,7 @@ def test_orders_collect_and_the_engine_holds_the_auction() -> None:
         "PHASE CONTINUOUS",
         "IOC SELL 1 at 100",
     ]
-    result = mbo.verify(plan, engine_slots(plan))
+    result = mbo.verify(plan, answer(plan))
     assert result.auction == {
         "simulated": True,
         "price_ticks": 101,
@@ -155,7 +165,7 @@ IMPLIED = (
 
 
 @pytest.mark.interpreted
-def test_what_implied_orders_took_is_taken_off_the_book_and_counted() -> None:
+def test_what_implied_orders_took_is_taken_off_the_book_and_counted(answer: Answer) -> None:
     plan = plan_of(SNAPSHOT, *PRE_OPEN, IMPLIED, "T B 10 105 3, F A 5 105 1, F A 4 105 2")
     assert sent(plan)[13:] == [
         "PHASE OPENING_AUCTION",
@@ -164,7 +174,7 @@ def test_what_implied_orders_took_is_taken_off_the_book_and_counted() -> None:
         "AMEND 5.1 1 at 105",
         "IOC BUY 3 at 105",
     ]
-    result = mbo.verify(plan, engine_slots(plan))
+    result = mbo.verify(plan, answer(plan))
     assert result.auction is not None
     assert (result.auction["price_ticks"], result.auction["volume"]) == (101, 7)
     assert result.auction["exchange_price_ticks"] == 105
@@ -184,7 +194,7 @@ def test_what_implied_orders_took_is_taken_off_the_book_and_counted() -> None:
 
 
 @pytest.mark.interpreted
-def test_what_only_our_uncross_filled_comes_back_to_its_place() -> None:
+def test_what_only_our_uncross_filled_comes_back_to_its_place(answer: Answer) -> None:
     # An implied seller displaced one lot of order 6, before which order 11 must not come.
     displaced = (
         "T N 0 101 7, F N 2 101 3, F N 1 101 5, F N 7 101 4, F N 6 101 1, "
@@ -200,7 +210,7 @@ def test_what_only_our_uncross_filled_comes_back_to_its_place() -> None:
         "NEW 11.2 1 at 101",
         "IOC BUY 4 at 101",
     ]
-    result = mbo.verify(plan, engine_slots(plan))
+    result = mbo.verify(plan, answer(plan))
     assert result.auction is not None
     assert (result.auction["reconciled_orders"], result.auction["reconciled_lots"]) == (1, 1)
     assert result.auction["reconciling_commands"] == 4
@@ -208,10 +218,10 @@ def test_what_only_our_uncross_filled_comes_back_to_its_place() -> None:
 
 
 @pytest.mark.interpreted
-def test_another_book_without_implied_orders_is_a_fault() -> None:
+def test_another_book_without_implied_orders_is_a_fault(answer: Answer) -> None:
     # Order 5 is gone after the auction: nobody traded with it.
     plan = plan_of(SNAPSHOT, *PRE_OPEN, f"{AUCTION}, C A 5 105 2", AFTER)
-    result = mbo.verify(plan, engine_slots(plan))
+    result = mbo.verify(plan, answer(plan))
     assert not result.ok
     assert result.lines[-1] == (
         "auction: SELL orders of the exchange differ by 2 lots from those that our uncross leaves; "
@@ -220,11 +230,11 @@ def test_another_book_without_implied_orders_is_a_fault() -> None:
 
 
 @pytest.mark.interpreted
-def test_an_auction_without_a_match_opens_the_session() -> None:
+def test_an_auction_without_a_match_opens_the_session(answer: Answer) -> None:
     plan = plan_of(
         "A A 1 102 5, A B 2 101 5", "T N 0 101 1", "T B 9 102 5, F A 1 102 5, C A 1 102 5"
     )
-    result = mbo.verify(plan, engine_slots(plan))
+    result = mbo.verify(plan, answer(plan))
     assert result.auction is not None
     assert (result.auction["price_ticks"], result.auction["volume"]) == (None, 0)
     assert result.auction["tie_ticks"] is None
@@ -264,7 +274,7 @@ def test_the_last_of_several_auctions_counts() -> None:
 @pytest.fixture(scope="module")
 def held() -> tuple[mbo.MboPlan, Any]:
     plan = plan_of(SNAPSHOT, *PRE_OPEN, AUCTION, AFTER)
-    return plan, engine_slots(plan)
+    return plan, slots_of(plan)
 
 
 def rows_of(plan: mbo.MboPlan, slots: Any, kind: EventKind) -> Any:
@@ -329,7 +339,7 @@ def test_a_price_with_more_surplus_than_need_be_is_found() -> None:
         "T N 0 102 2, F N 1 102 2, F N 3 102 2, C B 1 102 2, C A 3 100 2",
         "T A 9 101 1, F B 2 101 1, C B 2 101 1",
     )
-    slots = engine_slots(plan)
+    slots = slots_of(plan)
     assert mbo.verify(plan, slots).ok
     for row in rows_of(plan, slots, EventKind.TRADE):
         slots.view(mbo.TRADE)["price_ticks"][row, 0] = 101
