@@ -224,6 +224,7 @@ def test_the_cme_session_fills_whom_the_exchange_filled(cme: tuple[mbo.MboPlan, 
     assert len([line for line in result.lines if line.startswith("explained: ")]) == 58
 
 
+@pytest.mark.timeout(600)  # the first to ask for the engine compiles it
 @pytest.mark.skipif(INTERPRETED, reason="minutes without the compiler")
 def test_the_engine_holds_the_cme_session_from_its_snapshot_on(
     cme: tuple[mbo.MboPlan, Any],
