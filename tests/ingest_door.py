@@ -19,10 +19,9 @@ from ipc.clock import MANUAL
 from ipc.record import Codec
 from ipc.ring import claim, consume, publish, ready, slot
 from tests import twin
+from tests.twin.messages import TERMS_FIELDS
 
 SEQUENCED_CODEC = Codec(SequencedCommand)
-TERMS = twin.Command._fields[twin.Command._fields.index("client_order_id") + 1 :]
-LATER = ("stamp_ticks", "ev_wm", "group", "prevention")
 
 
 class IngestDoor:
@@ -90,9 +89,8 @@ class IngestDoor:
 
 def _plain(values: Any) -> twin.Sequenced:
     fields = values._asdict()
-    for name in LATER:
-        del fields[name]
+    del fields["stamp_ticks"]
     if not fields["flags"] & CommandFlag.TERMS:
-        fields |= dict.fromkeys(TERMS, 0)
+        fields |= dict.fromkeys(TERMS_FIELDS, 0)
     fields["client_order_id"] = fields["client_order_id"].rstrip(b"\0")
     return twin.Sequenced(**fields)

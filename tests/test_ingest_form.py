@@ -23,6 +23,7 @@ from ipc.jit import INTERPRETED
 from tests import twin
 from tests.ingest_door import IngestDoor
 from tests.twin.market import Market, rich
+from tests.twin.messages import TERMS_FIELDS
 
 NEW, CANCEL, AMEND, MASS_CANCEL, PHASE, TICK, INSTRUMENT, SNAPSHOT = CommandKind
 TERMS = CommandFlag.TERMS
@@ -105,7 +106,6 @@ VALUES: dict[str, list[int]] = {
     "trail_limit": [0, 1, 2],
 }
 PLAIN = {"order_type": 1, "time_in_force": 1, "price_ticks": 20, "qty_lots": 10, "account": 1}
-LINE = set(twin.Command._fields[14:])
 
 
 def made(chance: random.Random, sequence: int) -> twin.Command:
@@ -125,7 +125,7 @@ def made(chance: random.Random, sequence: int) -> twin.Command:
         if name != "client_order_id":
             fields[name] = chance.choice(VALUES[name])
     if not fields.get("flags", 0) & TERMS:
-        fields = {name: value for name, value in fields.items() if name not in LINE}
+        fields = {name: value for name, value in fields.items() if name not in TERMS_FIELDS}
     return twin.Command(**(fields | {"sequence": sequence}))
 
 
