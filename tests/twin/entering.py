@@ -53,12 +53,7 @@ class Entering(Phases):
             worst = min if order.side == Side.BUY else max
             order.price_ticks = worst(limit_ticks, order.price_ticks)
         order.trigger = Trigger.NONE
-        self._change(
-            EventKind.TRIGGERED,
-            order,
-            order_type=OrderType.LIMIT,
-            time_in_force=TimeInForce.GTC,
-        )
+        self._change(EventKind.TRIGGERED, order)
         self._end_partner(order)
         if order.alive:
             self._enter_awake(order, True)

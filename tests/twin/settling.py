@@ -10,16 +10,17 @@ class Settling(Entering):
 
     def _settle(self, book: Book) -> None:
         """Do what was caused, until nothing more is."""
-        while True:
-            self._enter_woken(book)
-            if book.phase != Phase.CONTINUOUS:
+        self._settle_pegs(book)
+        while book.brought and book.phase == Phase.CONTINUOUS:
+            self._try_all_or_none(book)
+
+    def _settle_pegs(self, book: Book) -> None:
+        """Let the woken enter and the pegs follow, until there is nothing to do."""
+        self._enter_woken(book)
+        while book.phase == Phase.CONTINUOUS and book.pegs:
+            if book.references() == book.pass_references:
                 return
-            if book.pegs and book.references() != book.pass_references:
-                self._pass_pegs(book)
-            elif book.brought:
-                self._try_all_or_none(book)
-            else:
-                return
+            self._pass_pegs(book)
 
     def _enter_woken(self, book: Book) -> None:
         """Let the queue of the woken enter, one after the other."""
@@ -55,4 +56,4 @@ class Settling(Entering):
             if may_try and self._can_fill(order, order.open_lots):
                 book.all_or_none.remove(order)
                 self._take(order, order.price_ticks)
-                self._enter_woken(book)
+                self._settle_pegs(book)
