@@ -38,7 +38,7 @@ class IngestDoor:
         clock.source, clock.manual_unix_ns = MANUAL, now_ns
         for ring in (self.orders, self.out):
             for position in range(ring.slot_count):
-                self._slot(ring, position)[:] = b"\xff" * MESSAGE_BYTES
+                self.slot(ring, position)[:] = b"\xff" * MESSAGE_BYTES
 
     def set_time(self, now_ns: int) -> None:
         """What the wall clock shows from now on."""
@@ -50,7 +50,7 @@ class IngestDoor:
         for index, command in enumerate(commands):
             raw = COMMAND_CODEC.encode(**command._asdict())
             used = MESSAGE_BYTES if command.flags & CommandFlag.TERMS else PLAIN_BYTES
-            self._slot(self.orders, self.orders.producer.position + index)[:used] = raw[:used]
+            self.slot(self.orders, self.orders.producer.position + index)[:used] = raw[:used]
         publish(self.orders, len(commands))
 
     def step(self, message_max: int = BATCH_MAX) -> int:
@@ -61,7 +61,7 @@ class IngestDoor:
         """What the stage has published since the last call."""
         count = ready(self.out, self.cursor, self.out.slot_count)
         raw = b"".join(
-            bytes(self._slot(self.out, self.cursor.position + index)) for index in range(count)
+            bytes(self.slot(self.out, self.cursor.position + index)) for index in range(count)
         )
         consume(self.cursor, count)
         return [_plain(values) for values in SEQUENCED_CODEC.decode_many(raw)]
@@ -80,7 +80,8 @@ class IngestDoor:
         for part in (*blocks, *parts.rings.values()):
             memory.forget(memory.find(part.address, 1))
 
-    def _slot(self, ring: Any, position: int) -> memoryview:
+    def slot(self, ring: Any, position: int) -> memoryview:
+        """The bytes of a slot."""
         address = slot(ring, position)
         region = memory.find(address, MESSAGE_BYTES)
         start = region.offset(address, MESSAGE_BYTES)

@@ -10,7 +10,18 @@ import pytest
 
 from engine.config import Config
 from engine.limits import INTERNAL_SOURCE
-from engine.messages import CommandFlag, CommandKind, Listing, Phase, RejectReason
+from engine.messages import (
+    CommandFlag,
+    CommandKind,
+    EventKind,
+    Listing,
+    Phase,
+    RejectReason,
+    decode_events,
+)
+from engine.process import run_stages
+from engine.topology import DRIVER
+from ipc.ring import consume, ready
 from tests import twin
 from tests.ingest_door import IngestDoor
 from tests.twin.ingest import Scheduled
@@ -61,7 +72,7 @@ def door_at(
     config = Config.build(
         assets=[{"name": "B", "decimals": 0}, {"name": "Q", "decimals": 0}],
         instruments=instruments,
-        accounts=[{"number": 1, "name": "a"}],
+        accounts=[{"number": 1, "name": "a", "balances": {"Q": "1000"}}],
         venue={"tick_ms": tick_ms},
     )
     door = IngestDoor(config, unix_ns(start))
@@ -275,6 +286,35 @@ def test_a_ring_that_is_full_holds_the_time_back_and_loses_nothing() -> None:
         rest = door.taken()
         assert brief(rest[0]) == (TICK, begin + 2 * SECOND_NS)
         assert len(rest) == 1 + sent - (slots - 2)
+
+
+def events_at(door: IngestDoor, moment: str) -> list[Any]:
+    """The events of the whole engine when the clock shows a moment."""
+    door.set_time(unix_ns(moment))
+    while run_stages(door.loop):
+        pass
+    ring, cursor = door.venue.rings["events"], door.venue.cursor("events", DRIVER)
+    count = ready(ring, cursor, ring.slot_count)
+    raw = b"".join(bytes(door.slot(ring, cursor.position + index)) for index in range(count))
+    consume(cursor, count)
+    return decode_events(memoryview(raw))
+
+
+def test_the_schedule_reaches_the_books() -> None:
+    with door_at("2026-11-20T07:00:00", OFFICE_HOURS) as door:
+        opening = events_at(door, "2026-11-20T07:00:00")
+        assert [EventKind(each.kind).name for each in opening] == ["PHASED", "CLOCK"]
+        assert (opening[0].phase, opening[0].previous_phase) == (CLOSED, CONTINUOUS)
+        assert opening[1].at_ns == unix_ns("2026-11-20T07:00:00")
+        door.send([order(1)])
+        (refused,) = events_at(door, "2026-11-20T07:00:00")
+        assert (refused.kind, refused.reason) == (EventKind.REJECTED, RejectReason.PHASE_FORBIDS)
+        phased, clock = events_at(door, "2026-11-20T08:30:00")[-2:]
+        assert (phased.phase, phased.previous_phase) == (CONTINUOUS, PRE_OPEN)
+        assert (clock.source, clock.source_sequence) == (INTERNAL_SOURCE, 0)
+        door.send([order(2)])
+        (accepted,) = events_at(door, "2026-11-20T08:30:00")
+        assert (accepted.kind, accepted.reason) == (EventKind.ACCEPTED, RejectReason.NONE)
 
 
 def random_schedule(chance: random.Random) -> list[dict[str, Any]]:
