@@ -23,7 +23,7 @@ class Format:
     read: Callable[[Path], Plan]
     "The plan of a file. ReplayError when it cannot be one; OSError when it cannot be read."
     verify: Callable[[Any, Any], Result]
-    "The result for this format's plan and event slots, an array of n x 128 bytes."
+    "The result for this format's plan and event slots, an array of n x MESSAGE_BYTES bytes."
 
 
 FORMATS: Final = {

@@ -94,7 +94,9 @@ class Uncross:
     def _answers(self, command: int, kind: EventKind) -> npt.NDArray[np.uint8]:
         """The slots of one kind that answer a command."""
         events = self.slots.view(EVENT)[:, 0]
-        return self.slots[(events["kind"] == kind) & (events["source_sequence"] == command + 1)]
+        wanted = (events["kind"] == kind) & (events["source_sequence"] == command + 1)
+        answers: npt.NDArray[np.uint8] = self.slots[wanted]
+        return answers
 
     def _price_faults(self) -> list[str]:
         crossing, prices = self.auction.crossing, {trade.price_ticks for trade in self.trades}
