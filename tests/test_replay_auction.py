@@ -241,6 +241,11 @@ def test_an_auction_without_a_match_opens_the_session(answer: Answer) -> None:
     assert (result.ok, result.trades_exact) == (True, 1), result.lines
 
 
+def test_an_order_that_moves_in_the_auction_leaves_its_place_before_it_enters() -> None:
+    plan = plan_of(SNAPSHOT, *PRE_OPEN, f"{AUCTION}, M A 4 101 3", AFTER)
+    assert sent(plan)[15:] == ["CANCEL 4.1", "NEW 4.2 3 at 101", "IOC SELL 1 at 100"]
+
+
 def test_a_snapshot_ends_where_its_orders_end() -> None:
     made = recording("A A 1 102 5, A B 2 101 5", "A B 3 100 5, A B 4 99 1", "C B 3 100 5")
     messages = [message._replace(flags=message.flags & ~F_LAST) for message in made.messages[:2]]

@@ -223,7 +223,7 @@ class Session:
                 lots = found.get(order_id, 0), queue.get(order_id, 0)
                 if lots[0] != lots[1]:
                     differences.append(Difference(at.side, order_id, *lots))
-        # All that must go goes first: what comes then meets nothing.
+        # All that must go goes first: what comes meets nothing, and an order may have moved.
         for at, queue in places.items():
             for order_id in self.queues.queue(at):
                 if order_id not in queue:
