@@ -23,7 +23,7 @@ from engine.messages import (
     TimeInForce,
     TradeEvent,
 )
-from engine.reference import InstrumentTerms
+from engine.reference import AccountTerms, InstrumentTerms, ScheduleEntry
 from ipc.counters import CountersFile, ProcessEntry, StageStatistics
 from ipc.record import Record, table
 from ipc.ring import Cursor, Producer, Ring
@@ -41,6 +41,8 @@ MEMORY: Final = (
     Doorbell,
     StageStatistics,
     InstrumentTerms,
+    AccountTerms,
+    ScheduleEntry,
 )
 ENUMS: Final = (
     CommandKind,
