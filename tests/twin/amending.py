@@ -99,7 +99,7 @@ class Amending(Settling):
         """Change an order out of the book where it is."""
         book = self._book(order)
         # An all-or-none order may be fillable now.
-        book.brought = book.brought or order in book.all_or_none
+        book.changed = book.changed or order in book.all_or_none
         previous_ticks = order.price_ticks
         order.price_ticks = decision.price_ticks
         self._resize(order, open_lots)

@@ -65,7 +65,7 @@ class Phases(Trading):
             if uncross_ticks is not None:
                 self._compare(book, uncross_ticks)
             book.pass_references = None
-            book.brought = True
+            book.changed = True
 
     def _by_age(self, book: Book) -> list[Order]:
         """All orders of an instrument, oldest first."""

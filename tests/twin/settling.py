@@ -11,7 +11,7 @@ class Settling(Entering):
     def _settle(self, book: Book) -> None:
         """Do what was caused, until nothing more is."""
         self._settle_pegs(book)
-        while book.brought and book.phase == Phase.CONTINUOUS:
+        while book.changed and book.phase == Phase.CONTINUOUS:
             self._try_all_or_none(book)
 
     def _settle_pegs(self, book: Book) -> None:
@@ -50,7 +50,7 @@ class Settling(Entering):
 
     def _try_all_or_none(self, book: Book) -> None:
         """Let the waiting orders trade that can be filled whole now."""
-        book.brought = False
+        book.changed = False
         for order in list(book.all_or_none):
             may_try = order in book.all_or_none and book.phase == Phase.CONTINUOUS
             if may_try and self._can_fill(order, order.open_lots):

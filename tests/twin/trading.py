@@ -37,9 +37,7 @@ class Trading(Lists):
 
     def _place(self, order: Order, price_ticks: int) -> None:
         """Put an order into the book that is known to fit; no event."""
-        book = self._book(order)
-        book.add(order, price_ticks)
-        book.brought = True
+        self._book(order).add(order, price_ticks)
         self.orders[order.order_id] = order
 
     def _rest(self, order: Order, price_ticks: int) -> None:
