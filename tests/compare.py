@@ -119,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 found += 1
                 print(
                     f"bulk({done.slice.seed}, {done.slice.length}, "
-                    f"PRESETS[{done.slice.preset!r}], {done.slice.instruments}): {done.difference}\n",
+                    f"PRESETS[{done.slice.preset!r}], {done.slice.instruments}): "
+                    f"{done.difference}\n",
                     flush=True,
                 )
                 if not given.keep_going:
