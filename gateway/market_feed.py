@@ -16,7 +16,7 @@ from typing import Final
 
 from engine.config import Config
 from engine.instruments import Instrument
-from engine.marketdata import L3Book, MarketChange
+from engine.marketdata import Market, MarketChange
 from engine.messages import Side
 from gateway.channels import (
     AUCTION,
@@ -73,7 +73,7 @@ class MarketFeed:
         """What a new subscriber of a channel gets first."""
         channel, number = topic
         state = self._states.get(channel)
-        return None if state is None else state(number)
+        return None if state is None else state(self._data.market(number))
 
     def messages(self, change: MarketChange, wanted: set[str]) -> Iterator[tuple[str, Document]]:
         """The messages of one change for the channels that somebody follows, in order."""
@@ -93,7 +93,7 @@ class MarketFeed:
 
     def _book_news(self, change: MarketChange) -> Document | None:
         if change.loaded:
-            return self._book(change.instrument)
+            return self._book(change.market)
         if not change.levels:
             return None
         instrument = self._instruments[change.instrument]
@@ -107,7 +107,7 @@ class MarketFeed:
 
     def _orders_news(self, change: MarketChange) -> Document | None:
         if change.loaded:
-            return self._book_orders(change.instrument)
+            return self._book_orders(change.market)
         if not change.orders:
             return None
         instrument = self._instruments[change.instrument]
@@ -116,42 +116,41 @@ class MarketFeed:
         }
 
     def _ticker_news(self, change: MarketChange) -> Document | None:
-        return self._ticker(change.instrument) if change.ticker else None
+        return self._ticker(change.market) if change.ticker else None
 
     def _statistics_news(self, change: MarketChange) -> Document | None:
         if change.trades or change.phased:
-            return self._statistics(change.instrument)
+            return self._statistics(change.market)
         return None
 
     def _auction_news(self, change: MarketChange) -> Document | None:
         if change.phased or change.indicated:
-            return self._auction(change.instrument)
+            return self._auction(change.market)
         return None
 
     # --- the state of a channel ----------------------------------------------------------------
 
-    def _book(self, number: int) -> Document:
-        book = self._data.market(number).l2
+    def _book(self, market: Market) -> Document:
+        book = market.l2
         depth = max(book.level_count(Side.BUY), book.level_count(Side.SELL))
-        shown = book_document(book, self._instruments[number], depth)
+        shown = book_document(book, self._instruments[market.number], depth)
         return {"channel": BOOK, "type": "snapshot"} | shown
 
-    def _book_orders(self, number: int) -> Document:
-        book: L3Book = self._data.market(number).l3
-        shown = book_orders_document(book, self._instruments[number], len(book))
+    def _book_orders(self, market: Market) -> Document:
+        book = market.l3
+        shown = book_orders_document(book, self._instruments[market.number], len(book))
         return {"channel": BOOK_ORDERS, "type": "snapshot"} | shown
 
-    def _ticker(self, number: int) -> Document:
-        shown = ticker_document(self._data.market(number), self._instruments[number])
+    def _ticker(self, market: Market) -> Document:
+        shown = ticker_document(market, self._instruments[market.number])
         return {"channel": TICKER} | shown
 
-    def _statistics(self, number: int) -> Document:
-        instrument = self._instruments[number]
-        shown = statistics_document(self._data.market(number), instrument, self._config)
-        return {"channel": STATISTICS} | shown
+    def _statistics(self, market: Market) -> Document:
+        instrument = self._instruments[market.number]
+        return {"channel": STATISTICS} | statistics_document(market, instrument, self._config)
 
-    def _auction(self, number: int) -> Document:
-        shown = auction_document(self._data.market(number), self._instruments[number])
+    def _auction(self, market: Market) -> Document:
+        shown = auction_document(market, self._instruments[market.number])
         return {"channel": AUCTION} | shown
 
 

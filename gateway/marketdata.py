@@ -21,23 +21,25 @@ class MarketData:
     def __init__(self, config: Config) -> None:
         """Before the first event."""
         self._follower = Follower({each.index: each.phase for each in config.instruments})
-        self._trades: dict[int, deque[Trade]] = {
-            number: deque(maxlen=TRADES_KEPT_MAX) for number in self._follower.markets
-        }
+        self._trades = {number: _no_trades() for number in self._follower.markets}
 
     def market(self, instrument: int) -> Market:
         """The public state of an instrument."""
         return self._follower.markets[instrument]
 
     def trades(self, instrument: int) -> deque[Trade]:
-        """The last trades of an instrument, newest last."""
+        """The last trades of an instrument since it was listed, newest last."""
         return self._trades[instrument]
 
     def take(self, event: Any) -> Sequence[MarketChange]:
         """Take the next event; returns what its command changed, after the last one of it."""
         changes = self._follower.take(event)
         for change in changes:
-            if change.trades:
-                kept = self._trades.setdefault(change.instrument, deque(maxlen=TRADES_KEPT_MAX))
-                kept.extend(change.trades)
+            if change.loaded:  # this gateway has seen every event, so it was listed
+                self._trades[change.instrument] = _no_trades()
+            self._trades[change.instrument].extend(change.trades)
         return changes
+
+
+def _no_trades() -> deque[Trade]:
+    return deque(maxlen=TRADES_KEPT_MAX)

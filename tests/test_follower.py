@@ -292,6 +292,17 @@ def test_a_listed_instrument_is_known_from_its_first_event() -> None:
     assert 7 not in reader.markets
 
 
+def test_terms_before_the_listing_make_no_market() -> None:
+    reader = follower()
+    term = made(EventKind.INSTRUMENT, LAST, instrument=7, order_id=3, qty_lots=9)
+    assert take(reader, term, listing(Listing.DELIST, 8)) == []
+    assert sorted(reader.markets) == [0, 1]
+    (change,) = take(reader, listing(Listing.LIST, 7, Phase.CONTINUOUS))
+    assert change.loaded, "whoever followed an older one of that number begins anew"
+    assert change.market.l2.sequence == change.sequence == 3
+    assert take(reader, term._replace(instrument=0)) == [], "a term is no news of the market"
+
+
 def test_an_instrument_that_was_listed_meanwhile_is_asked_for() -> None:
     reader = follower(sequence=50)
     reader.snapshots_wanted()

@@ -10,16 +10,53 @@ from typing import Any
 import pytest
 
 from engine.marketdata import Follower, L3Book, Market
-from engine.messages import CommandKind, EventKind, Phase, Side
+from engine.messages import CommandKind, EventFlag, EventKind, Phase, Side
+from tests.bulk_streams import AUCTIONS, EVERYTHING, ICEBERGS, PEGS, Habits, Seeded, market_for
+from tests.desk import Desk
+from tests.twin import Event
 from tests.twin.book import Book
-from tests.twin.play import INSTRUMENTS, Play
 
-COMMANDS = 3_000
-AUCTIONS = (Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.VOLATILITY_AUCTION)
-PHASES = {number: each.phase for number, each in enumerate(INSTRUMENTS)}
+COMMANDS = 1_500
+MIDDLE_TICKS = 10_000
+AUCTION_PHASES = (Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.VOLATILITY_AUCTION)
 
 Orders = list[tuple[int, int, int]]
 """Order id, price and what is shown, in price-time order."""
+
+
+class Flow:
+    """A desk at which a seeded trader writes commands, and the naive exchange behind it."""
+
+    def __init__(self, seed: int, habits: Habits) -> None:
+        market = market_for(habits, 3, MIDDLE_TICKS)
+        self.desk = Desk(market)
+        self.trader = Seeded(self.desk, habits, Random(seed), [MIDDLE_TICKS] * 3)
+        self.acts, self.weights = list(habits.acts), list(habits.acts.values())
+        self.phases = {number: each.phase for number, each in enumerate(market.instruments)}
+
+    @property
+    def books(self) -> list[Book]:
+        """The exchange's own."""
+        books: list[Book] = self.desk.venue.exchange.books
+        return books
+
+    def step(self) -> list[Event]:
+        """The events of one act: of a command, or of a few that belong together."""
+        before = len(self.desk.events)
+        (act,) = self.trader.random.choices(self.acts, self.weights)
+        self.trader.step(act)
+        return self.desk.events[before:]
+
+    def snapshot(self, instrument: int) -> list[Event]:
+        """The events of a SNAPSHOT."""
+        return self.desk.send(CommandKind.SNAPSHOT, instrument=instrument, source=1)
+
+    def run(self, commands: int) -> list[Event]:
+        """The events until so many commands have been sent."""
+        before = len(self.desk.events)
+        while len(self.desk.commands) < commands:
+            self.step()
+        return self.desk.events[before:]
 
 
 def true_orders(book: Book, side: Side) -> Orders:
@@ -51,36 +88,49 @@ def check_state(market: Market, book: Book) -> None:
     assert market.phase == book.phase
     assert market.phase_ends_ns == (book.interruption_end_ns or 0)
     assert (market.last and market.last.price_ticks) == book.last_ticks
-    if book.phase in AUCTIONS:
+    if book.phase in AUCTION_PHASES:
         assert tuple(market.indicative) == book.indicative
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_reader_of_all_events_knows_everything_after_every_command(seed: int) -> None:
-    print(f"seed {seed}")
-    play, reader = Play(seed), Follower(PHASES)
-    seen: set[int] = set()
-    while len(play.decisions) < COMMANDS:
-        for event in play.step():
-            seen.add(event.kind)
+STREAMS = [
+    pytest.param(1, EVERYTHING, id="everything"),
+    pytest.param(2, EVERYTHING, id="everything again"),
+    pytest.param(3, AUCTIONS, id="auctions"),
+    pytest.param(4, ICEBERGS, id="icebergs"),
+    pytest.param(5, PEGS, id="pegs"),
+]
+
+
+@pytest.mark.parametrize(("seed", "habits"), STREAMS)
+def test_a_reader_of_all_events_knows_everything_after_every_command(
+    seed: int, habits: Habits
+) -> None:
+    flow = Flow(seed, habits)
+    reader = Follower(flow.phases)
+    while len(flow.desk.commands) < COMMANDS:
+        for event in flow.step():
             reader.take(event)
         for number, market in reader.markets.items():
-            check_books(market, play.exchange.books[number])
-            check_state(market, play.exchange.books[number])
-    assert {"TRADE", "LEVEL", "PREVENTED", "BOOKED", "INDICATIVE", "TRIGGERED"} <= names(seen)
+            check_books(market, flow.books[number])
+            check_state(market, flow.books[number])
     assert reader.is_complete
     assert reader.gaps == 0
 
 
-def names(kinds: set[int]) -> set[str]:
-    return {EventKind(kind).name for kind in kinds}
+def test_the_streams_have_what_books_depend_on() -> None:
+    flow = Flow(1, EVERYTHING)
+    events = flow.run(COMMANDS)
+    kinds = {EventKind(event.kind) for event in events}
+    assert {EventKind.LEVEL, EventKind.PREVENTED, EventKind.BOOKED, EventKind.TRIGGERED} <= kinds
+    assert any(event.flags & EventFlag.AUCTION for event in events)
+    assert any(event.flags & EventFlag.HIDDEN for event in events)
 
 
 class LossyReader:
     """Misses spans of events, at random, and asks for the snapshots that it needs."""
 
-    def __init__(self, play: Play, random: Random, passed: int, loss: float) -> None:
-        self.play = play
+    def __init__(self, flow: Flow, random: Random, passed: int, loss: float) -> None:
+        self.flow = flow
         self.random = random
         self.loss = loss
         "How likely an event is the first one of a gap."
@@ -88,7 +138,7 @@ class LossyReader:
         "Events of the running gap that are still to be missed."
         self.waiting: set[int] = set()
         "Instruments to send a SNAPSHOT for."
-        self.follower = Follower(PHASES, passed)
+        self.follower = Follower(flow.phases, passed)
         self.found_back = 0
         self.waiting.update(self.follower.snapshots_wanted())
 
@@ -110,30 +160,30 @@ class LossyReader:
         for number in sorted(self.waiting):
             if self.random.random() < 0.7:
                 self.waiting.remove(number)
-                self.hear(self.play.send(CommandKind.SNAPSHOT, instrument=number, source=3))
+                self.hear(self.flow.snapshot(number))
 
     def check(self) -> None:
         for number, market in self.follower.markets.items():
             if market.known:
-                check_books(market, self.play.exchange.books[number])
+                check_books(market, self.flow.books[number])
 
 
-@pytest.mark.parametrize("seed", range(10, 16))
-def test_a_reader_that_misses_events_finds_back_to_the_true_books(seed: int) -> None:
-    print(f"seed {seed}")
+@pytest.mark.parametrize(("seed", "habits"), STREAMS)
+def test_a_reader_that_misses_events_finds_back_to_the_true_books(
+    seed: int, habits: Habits
+) -> None:
     random = Random(seed)
-    play = Play(seed)
-    passed = play.run(random.randrange(1, 500))[-1].sequence
-    reader = LossyReader(play, random, passed, loss=0.003)
-    while len(play.decisions) < COMMANDS:
-        reader.hear(play.step())
+    flow = Flow(seed, habits)
+    passed = flow.run(random.randrange(1, 500))[-1].sequence
+    reader = LossyReader(flow, random, passed, loss=0.008)
+    while len(flow.desk.commands) < COMMANDS:
+        reader.hear(flow.step())
         if random.random() < 0.3:
             reader.ask()
-    assert reader.follower.gaps > 10
-    assert reader.found_back > 10
+    assert reader.follower.gaps > 5
+    assert reader.found_back > 5
     reader.loss, reader.missing = 0.0, 0
-    for _ in range(3):  # what the last gap hid is noticed with the next event
-        reader.hear(play.step())
+    reader.hear(flow.step())  # what the last gap hid is noticed with the next event
     while reader.waiting:
         reader.ask()
     assert reader.follower.is_complete

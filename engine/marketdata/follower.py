@@ -99,7 +99,10 @@ class Follower:
             if listing == Listing.LIST:
                 self.markets[number] = Market(number, True, last.qty_lots)
             market = self.markets.get(number)
-            if market is None:  # listed while this reader was away
+            if market is None:
+                if last.kind == INSTRUMENT:  # its terms come before it is listed
+                    continue
+                # Listed while this reader was away.
                 market = self.markets[number] = Market(number, known=False)
                 self._wanted.append(number)
             change = market.apply(its_events)

@@ -9,11 +9,12 @@ from typing import Any, Final, NamedTuple
 from engine.marketdata.l2 import L2Book, Level, level_of
 from engine.marketdata.l3 import L3Book, OrderChange
 from engine.marketdata.statistics import DayStatistics, begins_day
-from engine.messages import EventFlag, EventKind, Side
+from engine.messages import EventFlag, EventKind, Listing, Side
 
 # Members of enums as plain numbers: they are looked up for every event of the venue.
 AUCTION: Final = int(EventFlag.AUCTION)
 TRADE, PHASED, INDICATIVE = map(int, (EventKind.TRADE, EventKind.PHASED, EventKind.INDICATIVE))
+INSTRUMENT: Final = int(EventKind.INSTRUMENT)
 BUY, SELL = int(Side.BUY), int(Side.SELL)
 
 PHASE_UNKNOWN: Final = 0
@@ -51,11 +52,11 @@ class MarketChange:
 
     __slots__ = (
         "indicated",
-        "instrument",
         "l2_previous",
         "l3_previous",
         "levels",
         "loaded",
+        "market",
         "orders",
         "phased",
         "sequence",
@@ -63,9 +64,10 @@ class MarketChange:
         "trades",
     )
 
-    def __init__(self, instrument: int, sequence: int) -> None:
+    def __init__(self, market: "Market", sequence: int) -> None:
         """Nothing yet."""
-        self.instrument = instrument
+        self.market = market
+        "As it is after the command."
         self.sequence = sequence
         "Of the command's last event; of the books, too, from now on, if they changed."
         self.levels: list[Level] = []
@@ -83,7 +85,12 @@ class MarketChange:
         self.indicated = False
         "Whether the indicative price was said."
         self.loaded = False
-        "The books were unknown before and are right from now on; there are no changes."
+        "The books begin anew: a snapshot has come, or the instrument was listed. No changes."
+
+    @property
+    def instrument(self) -> int:
+        """Number of the instrument."""
+        return self.market.number
 
     @property
     def is_empty(self) -> bool:
@@ -133,7 +140,7 @@ class Market:
 
     def apply(self, events: list[Any]) -> MarketChange:
         """Take over all events of one command that are of this instrument, in order."""
-        change = MarketChange(self.number, events[-1].sequence)
+        change = MarketChange(self, events[-1].sequence)
         for position, event in enumerate(events):
             kind = event.kind
             if kind == TRADE:
@@ -146,6 +153,9 @@ class Market:
                     event.price_ticks, event.qty_lots, event.leaves_lots, event.side
                 )
                 change.indicated = True
+            elif kind == INSTRUMENT and event.order_id == Listing.LIST:
+                change.loaded = change.phased = True
+                self.l2.sequence = self.l3.sequence = event.sequence
         if self.known:
             self._change_books(events, change)
         else:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from engine.config import load
-from engine.messages import EventFlag, EventKind, Phase, Side
+from engine.messages import EventFlag, EventKind, Listing, Phase, Side
 from gateway.channels import CHANNELS, ORDERS
 from gateway.feed import Feed, Subscriber
 from gateway.marketdata import MarketData
@@ -227,3 +227,21 @@ def test_who_leaves_hears_no_more(public):
     assert [message["channel"] for message in told] == ["book"]
     public.feed.remove(public.subscriber)
     assert public.say(order(2, SELL, PRICE, 20)) == []
+
+
+def test_an_instrument_that_is_delisted_and_listed_anew_begins_with_nothing(public):
+    public.say(order(1, SELL, PRICE, 10), fill(1, 4, 6))
+    public.follow("book", "book_orders", "ticker")
+    delisted = made(EventKind.INSTRUMENT, LAST, order_id=Listing.DELIST)
+    gone = at_level(EventKind.CANCELED, SELL, 0, order_id=1, price_ticks=PRICE)
+    book, by_order, ticker = public.say(gone, delisted)
+    assert book["asks"] == [["45000.00", "0.0000"]]
+    assert [change["action"] for change in by_order["changes"]] == ["remove"]
+    assert ticker["ask"] is None
+    listed = made(EventKind.INSTRUMENT, LAST, order_id=Listing.LIST, qty_lots=Phase.PRE_OPEN)
+    book, by_order, ticker = public.say(listed._replace(symbol=b"BTC/USD"))
+    assert (book["type"], by_order["type"]) == ("snapshot", "snapshot")
+    assert (ticker["last"], ticker["phase"]) == (None, "pre_open")
+    assert not public.data.trades(BTC_USD)
+    (book, *_) = public.say(order(2, SELL, PRICE, 10))
+    assert book["prev_sequence"] == 4
