@@ -244,4 +244,4 @@ def test_an_instrument_that_is_delisted_and_listed_anew_begins_with_nothing(publ
     assert (ticker["last"], ticker["phase"]) == (None, "pre_open")
     assert not public.data.trades(BTC_USD)
     (book, *_) = public.say(order(2, SELL, PRICE, 10))
-    assert book["prev_sequence"] == 4
+    assert book["prev_sequence"] == 5
