@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from engine.messages import EventFlag, EventKind, RejectReason
+from engine.messages import (
+    CommandFlag,
+    CommandKind,
+    EventFlag,
+    EventKind,
+    Peg,
+    Phase,
+    Prevention,
+    RejectReason,
+)
 from tests import twin
 from tests.bulk_streams import CALM, bulk
 from tests.twin import Audit, AuditError
@@ -131,3 +140,55 @@ def test_a_taker_beyond_its_limit_is_found() -> None:
     events = bench.new(1, BUY, 10, 2) + bench.new(2, SELL, 10, 2)
     with pytest.raises(AuditError, match="limit holds"):
         judge([events[0], events[1]._replace(price_ticks=11), *events[2:]])
+
+
+def rare() -> list[Any]:
+    """An iceberg, a peg, prevention, an auction with its uncross, a snapshot."""
+    bench = Bench()
+    terms = {"flags": CommandFlag.TERMS}
+    events = bench.new(1, SELL, 20, 5, **terms, display_lots=2)
+    events += bench.new(2, BUY, 20, 3)
+    events += bench.new(2, BUY, 10, 1)
+    events += bench.new(2, BUY, 19, 4, **terms, peg=Peg.PRIMARY)
+    events += bench.new(1, BUY, 20, 1, prevention=Prevention.DECREMENT)
+    events += bench.send(CommandKind.SNAPSHOT)
+    for phase in (Phase.PRE_OPEN, Phase.OPENING_AUCTION, Phase.CONTINUOUS):
+        events += bench.send(CommandKind.PHASE, **terms, phase=phase)
+        events += bench.new(2, BUY, 25, 1)
+    return events
+
+
+def test_rare_events_pass() -> None:
+    judge(rare())
+
+
+@pytest.mark.parametrize(
+    ("damage", "rule"),
+    [
+        (changed(EventKind.TRADE, qty_lots=3), "than an order shows"),
+        (changed(EventKind.TRADE, 1, level_lots=2), "have 1 lots"),
+        (changed(EventKind.PREVENTED, leaves_lots=1), "conserved"),
+        (changed(EventKind.PREVENTED, match_id=9), "no number"),
+        (changed(EventKind.BOOKED, leaves_lots=9), "what is shown"),
+        (changed(EventKind.DONE, qty_lots=9), "orders were booked"),
+        (changed(EventKind.LEVEL, price_ticks=11), "a peg that leaves"),
+        (changed(EventKind.LEVEL, order_id=0), "is an uncross"),
+        (changed(EventKind.LEVEL, 1, level_lots=9), "lots"),
+        (changed(EventKind.PHASED, previous_phase=Phase.HALT), "the one before"),
+        (changed(EventKind.INDICATIVE, qty_lots=9), "are executable"),
+        (changed(EventKind.INDICATIVE, leaves_lots=9), "the surplus is"),
+    ],
+)
+def test_damaged_rare_events_do_not(damage: Callable[[list[Any]], list[Any]], rule: str) -> None:
+    with pytest.raises(AuditError, match=rule):
+        judge(damage(rare()))
+
+
+def test_an_untold_level_of_an_uncross_is_found() -> None:
+    events = rare()
+    index = kind_at(events, EventKind.LEVEL, 1)
+    kept = events[:index] + [
+        event._replace(sequence=event.sequence - 1) for event in events[index + 1 :]
+    ]
+    with pytest.raises(AuditError, match="were not told"):
+        judge(kept)

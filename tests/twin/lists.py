@@ -42,7 +42,7 @@ class Lists(Journal):
             self._break(group)
             return
         self._end_partner(order)
-        if order is group.orders[0] and not group.released:
+        if order is group.orders[0]:
             for dependent in group.dependents():
                 if dependent.alive:
                     self._end(dependent, RejectReason.LIST_DONE)
@@ -63,8 +63,7 @@ class Lists(Journal):
         if group is None:
             return
         self._end_partner(order)
-        if order is group.orders[0] and not order.alive and not group.released:
-            group.released = True
+        if order is group.orders[0] and not order.alive:
             for dependent in group.dependents():
                 if dependent.alive:
                     self._book(dependent).held.remove(dependent)

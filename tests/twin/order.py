@@ -32,8 +32,6 @@ class OrderList:
     broken: bool = False
     paired: bool = True
     "False as soon as one of the pair has ended the other."
-    released: bool = False
-    "The first order was filled, the held ones have entered."
 
     def pair(self) -> list["Order"]:
         """The two of which one ends the other."""
