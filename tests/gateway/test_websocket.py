@@ -213,6 +213,7 @@ def test_a_client_that_goes_away_while_it_waits_does_no_harm(venue, client):
             for number in range(50):
                 await ws.send(**order(quantity="0.0100", client_order_id=f"gone-{number}"))
             ws.socket._response.connection.transport.abort()
+            await ws.socket.receive(10)
 
     asyncio.run(leave())
     assert client.post(client_order_id="after")[0] == 201
