@@ -300,6 +300,7 @@ def events_at(door: IngestDoor, moment: str) -> list[Any]:
     return decode_events(memoryview(raw))
 
 
+@pytest.mark.timeout(600)  # the first to ask for the engine compiles it
 def test_the_schedule_reaches_the_books() -> None:
     with door_at("2026-11-20T07:00:00", OFFICE_HOURS) as door:
         opening = events_at(door, "2026-11-20T07:00:00")
