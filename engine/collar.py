@@ -19,7 +19,7 @@ from engine.balances import (
 from engine.instruments import COLLAR_BPS_MAX
 from engine.ledger import RiskState, reference_price
 from engine.limits import PRICE_TICKS_MAX
-from engine.messages import CommandFlag, CommandKind, Decision, RejectReason, Side, Trigger
+from engine.messages import CommandFlag, Decision, RejectReason, Side, Trigger
 from engine.reference import InstrumentTerms, step_down, step_up
 from ipc.intrinsics import multiply_overflows
 from ipc.jit import inlined, kernel
@@ -49,12 +49,11 @@ def band_ticks(reference_ticks: int, collar_bps: int) -> int:
 def collar_reference(state: RiskState, decision: Decision) -> int:
     """The price that the collar of an order lies around; 0: none, so that any price will do.
 
-    An amended trigger counts as well: matching refuses one for an order that does not wait.
+    An amendment with a trigger counts as well: matching refuses it where the order does not wait.
     """
     if decision.flags & CommandFlag.TERMS:
         terms = decision.terms
-        waits = terms.trigger == Trigger.STOP or terms.trigger == Trigger.TOUCH
-        if waits or (decision.kind == CommandKind.AMEND and terms.trigger_ticks != 0):
+        if terms.trigger == Trigger.STOP or terms.trigger == Trigger.TOUCH:
             return terms.trigger_ticks
     return reference_price(state, decision.instrument)
 

@@ -1,6 +1,6 @@
 """A client in compiled code: feeds prepared commands, collects all events that answer them.
 
-Replays, benchmarks and tests drive a venue with it, through the same order ring and event ring
+Replays, benchmarks and tests drive a venue with it, through the same order ring and event rings
 that a gateway has. With an interval it is an open loop: each command has an intended time, and a
 stall is charged to every command that had to wait for it.
 """
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from engine.messages import MESSAGE_BYTES, Command, Event, EventFlag
+from engine.messages import MESSAGE_BYTES, Command, Event, EventFlag, EventKind
 from engine.stage import Word, copy_message
 from engine.topology import DRIVER, order_ring
 from engine.venue import VenueMemory
@@ -22,7 +22,7 @@ from ipc.histogram import Histogram, Percentiles, record
 from ipc.intrinsics import fence, read_monotonic
 from ipc.jit import inlined, kernel
 from ipc.record import Array, Record, Ref, i64, length
-from ipc.ring import Cursor, Ring, claim, consume, join, leave, publish, ready, resume, slot
+from ipc.ring import Ring, RingGroup, claim, consume, publish, ready, resume, slot
 from ipc.wait import PARK, Doorbell, Waiting, arm, ring_bell, should_park, sleep
 
 FEED_MAX: Final = 256
@@ -44,8 +44,8 @@ class Drive(Record):
 
     clock: Ref[Clock]
     orders: Ref[Ring]
-    events: Ref[Ring]
-    cursor: Ref[Cursor]
+    events: RingGroup
+    "One ring of each matching shard, in their order."
     bell: Ref[Doorbell]
     round_trip: Ref[Histogram]
     "From the (intended) sending of a command to the arrival of its last event, ns."
@@ -60,7 +60,9 @@ class Drive(Record):
     count: i64
     sent: i64
     answered: i64
-    "Commands whose last event has arrived."
+    "Commands whose last event has arrived; of a TICK, which all shards execute, that of shard 0."
+    clocks_due: i64
+    "Answers of other shards to TICKs that are still to come; below 0 where they came first."
     collected: i64
     "Address for copies of events."
     collected_max: i64
@@ -108,26 +110,46 @@ def feed(drive: Drive) -> int:
 @inlined
 def drain(drive: Drive) -> int:
     """Take what has arrived; returns how many events."""
-    arrived = ready(drive.events, drive.cursor, DRAIN_MAX)
+    arrived = 0
+    for shard in range(drive.events.count):
+        arrived += drain_ring(drive, shard)
+    return arrived
+
+
+@inlined
+def drain_ring(drive: Drive, shard: int) -> int:
+    """The same from one of the rings."""
+    inbox = drive.events.sources[shard]
+    arrived = ready(inbox.ring, inbox.cursor, DRAIN_MAX)
     if arrived == 0:
         return 0
     now = ticks(drive.clock)
-    first = drive.cursor.position
+    first = inbox.cursor.position
     for index in range(arrived):
-        event = Event(slot(drive.events, first + index))
+        event = Event(slot(inbox.ring, first + index))
         if event.source != drive.source:
             continue
         if drive.received < drive.collected_max:
             target = drive.collected + drive.received * MESSAGE_BYTES
             copy_message(target, event.address)
         drive.received += 1
+        if event.kind == EventKind.CLOCK:
+            drive.clocks_due += drive.events.count - 1 if shard == 0 else -1
+            if shard > 0:
+                continue
         if event.flags & EventFlag.LAST:
             number = event.source_sequence - drive.first_sequence
             sent = Word(drive.stamps + number * 8).value
             record(drive.round_trip, ticks_to_ns(drive.clock, now - sent))
             drive.answered += 1
-    consume(drive.cursor, arrived)
+    consume(inbox.cursor, arrived)
     return arrived
+
+
+@inlined
+def is_done(drive: Drive) -> bool:
+    """Whether every command has been answered, by all who answer it."""
+    return drive.answered == drive.count and drive.clocks_due == 0
 
 
 @inlined
@@ -145,7 +167,7 @@ def exchange(drive: Drive) -> int:
 def run_drive(drive: Drive, turn_ns: int) -> bool:
     """Work for about `turn_ns`; true when every command has been answered."""
     began = read_monotonic()
-    while drive.answered < drive.count and turn_ns >= 0:
+    while not is_done(drive) and turn_ns >= 0:
         if exchange(drive) > 0:
             drive.waiting.idle_rounds = 0
         elif drive.interval_ticks == 0 and should_park(drive.waiting):
@@ -157,7 +179,7 @@ def run_drive(drive: Drive, turn_ns: int) -> bool:
                 sleep(drive.bell, expected)
         if read_monotonic() - began > turn_ns:
             break
-    return drive.answered == drive.count
+    return is_done(drive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +187,7 @@ class Outcome:
     """What came back: raw events, and how long it took."""
 
     events: Any
-    "NumPy array of uint8, shape (events, 128), in order of publication."
+    "NumPy array of uint8, shape (events, MESSAGE_BYTES), in order of publication."
     event_count: int
     "All events that answered, also those that did not fit `events`."
     commands: int
@@ -178,15 +200,14 @@ class Driver:
     """The driver's seat of one venue; the venue's topology names DRIVER as a client."""
 
     def __init__(self, venue: VenueMemory) -> None:
-        """Take the seat: join the event ring from now on."""
+        """Take the seat: join the event rings from now on."""
         self.venue = venue
         self._drive: Drive = Drive.allocate()
         drive = self._drive
         drive.clock = venue.counters.clock
         drive.orders = venue.rings[order_ring(DRIVER)]
         resume(drive.orders)
-        drive.events = venue.rings["events"]
-        drive.cursor = venue.cursor("events", DRIVER)
+        venue.point_at_events(drive.events, DRIVER)
         drive.bell = venue.entry(DRIVER).bell
         drive.source = venue.source_number(DRIVER)
         drive.waiting.strategy = PARK
@@ -194,16 +215,15 @@ class Driver:
         for index, name in enumerate(neighbours):
             drive.neighbours[index] = venue.entry(name).bell
         drive.neighbour_count = len(neighbours)
-        self._reader = venue.topology.ring("events").readers.index(DRIVER)
-        join(venue.rings["events"], self._reader)
+        venue.join_events(DRIVER)
 
     def _work(self, turn_ns: int) -> bool:
         """Feed and drain for about `turn_ns`; not at all when it is negative (compiles)."""
         return run_drive(self._drive, turn_ns)
 
     def leave(self) -> None:
-        """Give the seat up; the event ring no longer waits for the driver."""
-        leave(self.venue.rings["events"], self._reader)
+        """Give the seat up; the event rings no longer wait for the driver."""
+        self.venue.leave_events(DRIVER)
 
     def run(
         self,
@@ -232,6 +252,7 @@ class Driver:
         drive.round_trip, drive.stamps, drive.commands = round_trip, stamps.start, prepared.start
         drive.collected, drive.collected_max = collected.start, events_max
         drive.count, drive.sent, drive.answered, drive.received = count, 0, 0, 0
+        drive.clocks_due = 0
         drive.first_sequence = drive.orders.producer.position + 1
         clock = self.venue.counters.clock
         drive.interval_ticks = 0

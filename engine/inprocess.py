@@ -7,7 +7,7 @@ the operating system.
 from typing import Any
 
 from engine.config import Config
-from engine.driver import Drive, Driver, exchange
+from engine.driver import Drive, Driver, exchange, is_done
 from engine.limits import ORDERS_MAX
 from engine.messages import decode_events
 from engine.process import Loop, build_loop, run_stages
@@ -19,14 +19,15 @@ from ipc.jit import kernel
 
 @kernel
 def run_all(drive: Drive, loop: Loop, turn_ns: int) -> bool:
-    """Driver and stages in turn, for about `turn_ns`; true when all commands are answered."""
+    """Driver and stages in turn, for about `turn_ns`; true when all is answered and at rest."""
     began = read_monotonic()
-    while drive.answered < drive.count and turn_ns >= 0:
+    progress = 1
+    while progress > 0 and turn_ns >= 0:
         progress = exchange(drive) + run_stages(loop)
-        assert progress > 0, "run_all: commands are unanswered and nothing moves"
         if read_monotonic() - began > turn_ns:
             break
-    return drive.answered == drive.count
+    assert progress > 0 or is_done(drive), "run_all: commands are unanswered and nothing moves"
+    return progress == 0
 
 
 class InProcessVenue(Driver):

@@ -153,6 +153,10 @@ class Instrument:
     shard: int | None
     "Matching shard of its book; None: its index modulo their number."
 
+    def shard_among(self, shards: int) -> int:
+        """The matching shard, of so many, that has its book."""
+        return self.index % shards if self.shard is None else self.shard
+
     @property
     def tick(self) -> Decimal:
         """The price step, in quote per base."""

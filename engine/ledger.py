@@ -13,7 +13,7 @@ and buyer and seller book the same amount.
 from typing import Final
 
 from engine.balances import Balances, balance_of, payment_units
-from engine.limits import INSTRUMENTS_MAX, ORDERS_MAX
+from engine.limits import INSTRUMENTS_MAX, ORDERS_MAX, SHARDS_MAX
 from engine.messages import ChangeEvent, Event, EventKind, RejectReason, Side, TradeEvent
 from engine.orders import NO_ORDER, find_order, return_slot
 from engine.reference import InstrumentTerms, ReferenceData, copy_terms
@@ -29,7 +29,11 @@ class RiskState(Record, align=LINE_PAIR_BYTES):
     """Everything risk remembers."""
 
     ev_wm: i64
-    "Sequence of the last event applied."
+    "Sequence of the last event of matching shard 0 that was applied."
+    watermarks: Array[i64] = length(SHARDS_MAX)
+    "The same of each shard."
+    untold: i64
+    "1 when another watermark than that of shard 0 has moved since a decision told of it."
     accepted: i64
     "Commands passed on."
     refused: i64

@@ -114,6 +114,7 @@ BALANCE_MAX: Final = 1 << 62
 assert INTERNAL_SOURCE < 1 << 8, "a source is one byte"
 assert CLIENT_ORDER_ID_CHARS_MAX <= CLIENT_ORDER_ID_BYTES
 assert CLIENT_ORDER_ID_BYTES % 8 == 0
+assert SHARDS_MAX * 8 <= CLIENT_ORDER_ID_BYTES, "a watermark of each shard fits a WATERMARK"
 assert EVENTS_PER_SLICE_MAX * 4 <= EVENT_RING_SLOTS, "a slice fits the event ring several times"
 assert BATCH_MAX * 4 <= RING_SLOTS, "a batch fits every ring several times"
 assert ORDERS_MAX & (ORDERS_MAX - 1) == 0

@@ -50,6 +50,8 @@ class MatchingState(Record, align=CACHE_LINE_BYTES):
 
     decided: i64
     "dseq of the last decision taken."
+    commands: i64
+    "Decisions taken that were commands: where WATERMARKs stand between them depends on timing."
     shard: i64
     "Number of this shard."
     shards: i64
@@ -181,6 +183,15 @@ def fold_pending(state: MatchingState, out: Outbox, held: int) -> None:
     state.folded = out.pending - held
 
 
+@inlined
+def count_command(state: MatchingState, decision: Decision) -> None:
+    """Count a decision that is a command; after every CHECKPOINT_INTERVAL there is a CHECKPOINT."""
+    if decision.kind != CommandKind.WATERMARK:
+        state.commands += 1
+        if state.commands & (CHECKPOINT_INTERVAL - 1) == 0:
+            state.checkpoint_due = 1
+
+
 @kernel
 def step_matching(state: MatchingState, ports: MatchingPorts, message_max: int) -> int:
     """Execute up to `message_max` decisions; returns how much was done (0: nothing to do)."""
@@ -210,8 +221,7 @@ def step_matching(state: MatchingState, ports: MatchingPorts, message_max: int) 
         decision = Decision(slot(inbox.ring, first + taken))
         execute(state, decision, out)
         taken += 1
-        if decision.sequence & (CHECKPOINT_INTERVAL - 1) == 0:
-            state.checkpoint_due = 1
+        count_command(state, decision)
     held = min(is_busy(books), out.pending)
     fold_pending(state, out, held)
     progress = taken + out.pending - held + unfinished

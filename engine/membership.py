@@ -16,14 +16,23 @@ from ipc.segment import lock_all_memory
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 
+TITLE_CHARS: Final = 15
+"""The kernel keeps no more of a process's name."""
+
 
 def settle_in(venue: VenueMemory, plan: ProcessPlan) -> None:
     """Make the calling process that process: name, core, entry; it dies with its supervisor."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NAME, f"okimi-{plan.name}"[:15].encode(), 0, 0, 0)
+    libc.prctl(_PR_SET_NAME, process_title(plan.name).encode(), 0, 0, 0)
     os.sched_setaffinity(0, {plan.cpu})
     venue.populate()
     if venue.config.venue.mlock:
         lock_all_memory()
     enlist(venue.entry(plan.name))
+
+
+def process_title(process: str) -> str:
+    """How the kernel calls a process: 15 characters, the number of a shard among them."""
+    title = f"okimi-{process}"
+    return title if len(title) <= TITLE_CHARS else title[: TITLE_CHARS - 2] + title[-2:]

@@ -50,6 +50,9 @@ class CommandKind(IntEnum):
     "Set one number of an instrument's terms, list it or delist it (InstrumentCommand)."
     SNAPSHOT = 8
     "Repeat the visible orders of an instrument as events."
+    WATERMARK = 9
+    """Never a client's: risk tells, between two decisions, how many events of each matching shard
+    it has applied. The words of `client_order_id` are the watermarks, shard by shard."""
 
 
 class Side(IntEnum):

@@ -11,12 +11,12 @@ from typing import Final
 from engine.ingest import IngestPorts, step_ingest
 from engine.intake import IngestState
 from engine.ledger import RiskState
-from engine.limits import BATCH_MAX
+from engine.limits import BATCH_MAX, SHARDS_MAX
 from engine.matching import MatchingPorts, MatchingState, step_matching
 from engine.membership import settle_in
 from engine.risk import RiskPorts, step_risk
 from engine.stage import Telemetry
-from engine.topology import INGEST, MATCHING, RISK, ProcessPlan, order_ring
+from engine.topology import INGEST, RISK, ProcessPlan, order_ring
 from engine.venue import VenueMemory
 from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED
 from ipc.intrinsics import fence, read_monotonic
@@ -32,6 +32,13 @@ TURN_NS: Final = 20_000_000
 """How long the compiled loop may keep Python, and with it signal handlers, waiting."""
 
 
+class Shard(Record):
+    """A matching shard that a process hosts; process-local."""
+
+    state: Ref[MatchingState]
+    ports: MatchingPorts
+
+
 class Loop(Record):
     """What the loop of one process needs; process-local."""
 
@@ -39,11 +46,11 @@ class Loop(Record):
     ingest_ports: IngestPorts
     risk: Ref[RiskState]
     risk_ports: RiskPorts
-    matching: Ref[MatchingState]
-    matching_ports: MatchingPorts
     hosts_ingest: i64
     hosts_risk: i64
-    hosts_matching: i64
+    shard_count: i64
+    "Matching shards that this process hosts."
+    shards: Array[Shard] = length(SHARDS_MAX)
     bell: Ref[Doorbell]
     heartbeat: Ref[Word]
     stop: Ref[Word]
@@ -60,8 +67,9 @@ def run_stages(loop: Loop) -> int:
         progress += step_ingest(loop.ingest, loop.ingest_ports, BATCH_MAX)
     if loop.hosts_risk != 0:
         progress += step_risk(loop.risk, loop.risk_ports, BATCH_MAX)
-    if loop.hosts_matching != 0:
-        progress += step_matching(loop.matching, loop.matching_ports, BATCH_MAX)
+    for index in range(loop.shard_count):
+        shard = loop.shards[index]
+        progress += step_matching(shard.state, shard.ports, BATCH_MAX)
     return progress
 
 
@@ -107,11 +115,15 @@ def build_loop(venue: VenueMemory, plan: ProcessPlan) -> Loop:
     loop: Loop = Loop.allocate()
     loop.hosts_ingest = int(INGEST in plan.stages)
     loop.hosts_risk = int(RISK in plan.stages)
-    loop.hosts_matching = int(MATCHING in plan.stages)
-    loop.ingest, loop.risk, loop.matching = venue.ingest, venue.risk, venue.matching
+    loop.ingest, loop.risk = venue.ingest, venue.risk
     _connect_ingest(venue, loop.ingest_ports)
     _connect_risk(venue, loop.risk_ports)
-    _connect_matching(venue, loop.matching_ports)
+    for number, stage in enumerate(venue.topology.shards):
+        if stage in plan.stages:
+            hosted = loop.shards[loop.shard_count]
+            hosted.state = venue.matching[number]
+            _connect_matching(venue, number, hosted.ports)
+            loop.shard_count += 1
     entry = venue.entry(plan.name)
     loop.bell, loop.heartbeat = entry.bell, entry.heartbeat.word
     loop.stop = venue.counters.stop
@@ -137,20 +149,20 @@ def _connect_ingest(venue: VenueMemory, ports: IngestPorts) -> None:
 def _connect_risk(venue: VenueMemory, ports: RiskPorts) -> None:
     ports.commands.ring = venue.rings["commands"]
     ports.commands.cursor = venue.cursor("commands", RISK)
-    ports.events.ring = venue.rings["events"]
-    ports.events.cursor = venue.cursor("events", RISK)
+    venue.point_at_events(ports.events, RISK)
     ports.decisions.ring = venue.rings["decisions"]
     resume(ports.decisions.ring)
     ports.reference = venue.reference
     _connect_telemetry(venue, RISK, ports.telemetry)
 
 
-def _connect_matching(venue: VenueMemory, ports: MatchingPorts) -> None:
+def _connect_matching(venue: VenueMemory, number: int, ports: MatchingPorts) -> None:
+    stage = venue.topology.shards[number]
     ports.decisions.ring = venue.rings["decisions"]
-    ports.decisions.cursor = venue.cursor("decisions", MATCHING)
-    ports.events.ring = venue.rings["events"]
+    ports.decisions.cursor = venue.cursor("decisions", stage)
+    ports.events.ring = venue.rings[venue.topology.event_rings[number]]
     resume(ports.events.ring)
-    _connect_telemetry(venue, MATCHING, ports.telemetry)
+    _connect_telemetry(venue, stage, ports.telemetry)
 
 
 def _connect_telemetry(venue: VenueMemory, stage: str, telemetry: Telemetry) -> None:

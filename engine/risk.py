@@ -2,7 +2,8 @@
 
 Risk owns the balances and a reservation for every live order. It first applies the events that
 matching has published (engine.ledger), then decides commands; the decision records how many
-events it had seen (`ev_wm`), so that it can be derived again. Integer arithmetic only. Cancels of
+events it had seen (`ev_wm`), so that it can be derived again; with several matching shards a
+WATERMARK before it records that of each. Integer arithmetic only. Cancels of
 a known account always pass: whether an order exists is matching's to say. Commands of whoever
 runs the venue (phases, ticks, terms, snapshots) pass whatever account they name.
 
@@ -15,8 +16,9 @@ from typing import Final
 from engine.balances import balance_of, worth_overflows
 from engine.collar import check_limits, collar_reference, protect
 from engine.ledger import RiskState, apply_event
-from engine.limits import ACCOUNTS_MAX, BATCH_MAX
+from engine.limits import ACCOUNTS_MAX, BATCH_MAX, SHARDS_MAX
 from engine.messages import (
+    PLAIN_BYTES,
     CommandFlag,
     CommandKind,
     Decision,
@@ -33,6 +35,7 @@ from engine.reservations import bound_units, hold, reserved_asset, unhold, units
 from engine.stage import (
     Outbox,
     Telemetry,
+    Word,
     copy_message,
     count_batch,
     deliver,
@@ -42,7 +45,7 @@ from engine.stage import (
 from ipc.intrinsics import multiply_overflows
 from ipc.jit import inlined, kernel
 from ipc.record import Record, Ref
-from ipc.ring import Inbox, consume, ready, slot
+from ipc.ring import Inbox, RingGroup, consume, ready, slot
 
 EVENTS_BATCH_MAX: Final = 4 * BATCH_MAX
 """Events applied in one step before commands are decided."""
@@ -52,7 +55,8 @@ class RiskPorts(Record):
     """The rings of the risk stage; process-local."""
 
     commands: Inbox
-    events: Inbox
+    events: RingGroup
+    "One ring of each matching shard, in their order."
     decisions: Outbox
     telemetry: Telemetry
     reference: Ref[ReferenceData]
@@ -204,17 +208,46 @@ def decide_command(state: RiskState, ports: RiskPorts, address: int) -> None:
 
 @kernel
 def apply_events(state: RiskState, ports: RiskPorts) -> int:
-    """Apply what matching has published; returns how many events."""
-    inbox = ports.events
-    waiting = ready(inbox.ring, inbox.cursor, EVENTS_BATCH_MAX)
-    first = inbox.cursor.position
-    for index in range(waiting):
-        event = Event(slot(inbox.ring, first + index))
-        assert event.sequence == state.ev_wm + 1, "apply_events: an event is missing"
-        state.ev_wm = event.sequence
-        apply_event(state, event)
-    consume(inbox.cursor, waiting)
-    return waiting
+    """Apply what the matching shards have published; returns how many events.
+
+    What they do to balances and reservations does not depend on the order of the rings.
+    """
+    applied = 0
+    for shard in range(ports.events.count):
+        inbox = ports.events.sources[shard]
+        waiting = ready(inbox.ring, inbox.cursor, EVENTS_BATCH_MAX)
+        first = inbox.cursor.position
+        assert first == state.watermarks[shard], "apply_events: not where risk stopped reading"
+        for index in range(waiting):
+            event = Event(slot(inbox.ring, first + index))
+            assert event.sequence == first + index + 1, "apply_events: an event is missing"
+            apply_event(state, event)
+        if waiting > 0:
+            state.watermarks[shard] = first + waiting
+            if shard == 0:
+                state.ev_wm = first + waiting
+            else:
+                state.untold = 1
+        consume(inbox.cursor, waiting)
+        applied += waiting
+    return applied
+
+
+@kernel
+def tell_watermarks(state: RiskState, ports: RiskPorts) -> None:
+    """A WATERMARK before the next decision: how far each shard's events have been applied.
+
+    With it and `ev_wm`, which has no room for more than shard 0, every decision can be derived
+    again.
+    """
+    decision = Decision(next_slot(ports.decisions))
+    for word in range(1, PLAIN_BYTES >> 3):  # the first one is for `publish`
+        Word(decision.address + word * 8).value = 0
+    decision.kind = CommandKind.WATERMARK
+    decision.ev_wm = state.ev_wm
+    for shard in range(SHARDS_MAX):
+        decision.client_order_id[shard] = state.watermarks[shard]
+    state.untold = 0
 
 
 @kernel
@@ -225,10 +258,12 @@ def step_risk(state: RiskState, ports: RiskPorts, message_max: int) -> int:
     waiting = ready(inbox.ring, inbox.cursor, message_max)
     if waiting == 0:
         return applied
-    room = open_outbox(ports.decisions, waiting)
-    if room == 0:
+    room = open_outbox(ports.decisions, waiting + state.untold) - state.untold
+    if room <= 0:
         ports.telemetry.statistics.blocked += 1
         return applied
+    if state.untold != 0:
+        tell_watermarks(state, ports)
     first = inbox.cursor.position
     for index in range(room):
         decide_command(state, ports, slot(inbox.ring, first + index))

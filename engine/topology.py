@@ -3,6 +3,9 @@
 One table decides the shape of a venue; `Topology.render` prints it. The same stages over the
 same rings run in every layout: `spread` gives each stage a process, `compact` puts all stages
 into one process that runs them in turn, for machines with few cores.
+
+A venue has one matching stage, or several: shards, each with the books of its instruments and an
+event ring of its own. All read the one decision ring.
 """
 
 import os
@@ -11,20 +14,24 @@ from pathlib import Path
 from typing import Final
 
 from engine.config import Config
-from ipc.ring import BY_INDEX
+from ipc.ring import BY_INDEX, READERS_MAX
 from ipc.wait import PARK, SPIN, YIELD, choose_strategy
 
 INGEST: Final = "ingest"
 RISK: Final = "risk"
 MATCHING: Final = "matching"
-STAGES: Final = (INGEST, RISK, MATCHING)
+"""The matching stage where there is one; of several each has its number: "matching.0"."""
+
+EVENTS: Final = "events"
+"""The event ring of the matching stage; of several each has its own: "events.0"."""
 
 GATEWAY: Final = "gateway"
 DRIVER: Final = "driver"
 """A replay or benchmark that feeds commands and reads events like a gateway."""
 
 SPREAD_CORES_MIN: Final = 4
-"""Cores from which `auto` spreads: three spinning stages and one for everything else."""
+"""Cores from which `auto` spreads a venue with one shard: three spinning stages, one for the
+rest. Each further shard needs one more."""
 
 WAIT_NAMES: Final = {"spin": SPIN, "yield": YIELD, "park": PARK}
 
@@ -61,8 +68,20 @@ class Topology:
     layout: str
     clients: tuple[str, ...]
     "Sources of commands and readers of events, in the order of their source numbers."
+    stages: tuple[str, ...]
+    "All stages: ingest, risk, then the matching shards in the order of their numbers."
     processes: tuple[ProcessPlan, ...]
     rings: tuple[RingPlan, ...]
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """The matching stages, in the order of their numbers."""
+        return tuple(stage for stage in self.stages if kind_of(stage) == MATCHING)
+
+    @property
+    def event_rings(self) -> tuple[str, ...]:
+        """The ring that each shard writes, in their order."""
+        return tuple(ring.name for ring in self.rings if ring.writer in self.shards)
 
     def host_of(self, member: str) -> str:
         """Name of the process that hosts a stage or a client."""
@@ -79,12 +98,17 @@ class Topology:
         raise KeyError(name)
 
     def neighbours(self, process: str) -> tuple[str, ...]:
-        """Processes that share a ring with `process`: those it wakes after its work."""
+        """Processes at the other ends of its rings: those it wakes after its work.
+
+        What it wrote somebody can read now, what it read somebody can write over.
+        """
         found = set()
         for ring in self.rings:
-            ends = {self.host_of(ring.writer), *map(self.host_of, ring.readers)}
-            if process in ends:
-                found |= ends
+            writer, readers = self.host_of(ring.writer), set(map(self.host_of, ring.readers))
+            if process == writer:
+                found |= readers
+            if process in readers:
+                found.add(writer)
         found.discard(process)
         return tuple(sorted(found))
 
@@ -103,6 +127,26 @@ class Topology:
             for plan in self.rings
         ]
         return "\n".join(lines)
+
+
+def kind_of(stage: str) -> str:
+    """What a stage does: its name without the number of a shard."""
+    return stage.partition(".")[0]
+
+
+def is_stage(member: str) -> bool:
+    """Whether the name is that of a stage, not of a client."""
+    return kind_of(member) in (INGEST, RISK, MATCHING)
+
+
+def stage_names(shards: int) -> tuple[str, ...]:
+    """All stages of a venue with so many matching shards."""
+    return (INGEST, RISK, *_numbered(MATCHING, shards))
+
+
+def _numbered(name: str, shards: int) -> list[str]:
+    """The name for each shard; alone it has no number."""
+    return [name] if shards == 1 else [f"{name}.{shard}" for shard in range(shards)]
 
 
 def usable_cores() -> list[int]:
@@ -130,15 +174,18 @@ def plan(
     """The topology for a configuration on this machine.
 
     `clients` are the sources of commands; each one is a process of its own, except that the
-    driver is whoever started the venue. TopologyError when spinning was asked for without cores.
+    driver is whoever started the venue. TopologyError when spinning was asked for without cores,
+    and when a ring would have more readers than it can have.
     """
     cores = usable_cores() if cores is None else cores
+    stages = stage_names(config.venue.shards)
     layout = config.venue.layout
     if layout == "auto":
-        layout = "spread" if len(cores) >= SPREAD_CORES_MIN else "compact"
-    groups: list[tuple[str, ...]] = [STAGES]
+        spreads = len(cores) >= SPREAD_CORES_MIN + config.venue.shards - 1
+        layout = "spread" if spreads else "compact"
+    groups: list[tuple[str, ...]] = [stages]
     if layout == "spread":
-        groups = [(stage,) for stage in STAGES]
+        groups = [(stage,) for stage in stages]
     wanted: list[tuple[tuple[str, ...], str, int]] = [
         ((client,), client, cores[0]) for client in clients
     ]
@@ -157,16 +204,31 @@ def plan(
         )
         for group, name, cpu in wanted
     ]
-    rings = [
-        RingPlan(order_ring(client), config.rings.order_slots, client, (INGEST,))
-        for client in clients
-    ]
-    rings += [
-        RingPlan("commands", config.rings.sequenced_slots, INGEST, (RISK,)),
-        RingPlan("decisions", config.rings.decision_slots, RISK, (MATCHING,)),
-        RingPlan("events", config.rings.event_slots, MATCHING, (RISK, *clients)),
-    ]
-    return Topology(layout, tuple(clients), tuple(processes), tuple(rings))
+    made = Topology(layout, tuple(clients), stages, tuple(processes), _rings(config, clients))
+    _check_readers(made)
+    return made
+
+
+def _rings(config: Config, clients: tuple[str, ...]) -> tuple[RingPlan, ...]:
+    """All rings: orders in, through the stages, events out."""
+    slots, shards = config.rings, config.venue.shards
+    matching = _numbered(MATCHING, shards)
+    events = zip(_numbered(EVENTS, shards), matching, strict=True)
+    return (
+        *(RingPlan(order_ring(each), slots.order_slots, each, (INGEST,)) for each in clients),
+        RingPlan("commands", slots.sequenced_slots, INGEST, (RISK,)),
+        RingPlan("decisions", slots.decision_slots, RISK, tuple(matching)),
+        *(RingPlan(name, slots.event_slots, stage, (RISK, *clients)) for name, stage in events),
+    )
+
+
+def _check_readers(topology: Topology) -> None:
+    for ring in topology.rings:
+        if len(ring.readers) > READERS_MAX:
+            raise TopologyError(
+                f"ring {ring.name} can have {READERS_MAX} readers, not {len(ring.readers)} "
+                f"({', '.join(ring.readers)}): run fewer clients"
+            )
 
 
 def _strategy(wanted: str, spinners: int, cores: int) -> int:

@@ -17,12 +17,12 @@ from engine.limits import ORDERS_MAX
 from engine.matching import MatchingState, create_matching
 from engine.messages import MESSAGE_BYTES
 from engine.reference import ReferenceData, write_reference
-from engine.topology import STAGES, RingPlan, Topology
+from engine.topology import RingPlan, Topology
 from ipc import memory, segment
 from ipc.clock import calibrate
 from ipc.counters import CountersFile, ProcessEntry, StageStatistics
 from ipc.record import Record, fingerprint
-from ipc.ring import Cursor, Ring, create_ring, ring_bytes
+from ipc.ring import Cursor, Ring, RingGroup, create_ring, join, leave, ring_bytes
 from ipc.wait import NO_DESCRIPTOR
 
 Place = Callable[[str, int, int], int]
@@ -48,7 +48,8 @@ class VenueMemory:
     rings: dict[str, Ring]
     ingest: IngestState
     risk: RiskState
-    matching: MatchingState
+    matching: tuple[MatchingState, ...]
+    "Of each shard, in their order."
     segments: list[segment.Segment] = field(default_factory=list)
 
     def entry(self, process: str) -> ProcessEntry:
@@ -58,11 +59,28 @@ class VenueMemory:
 
     def statistics(self, stage: str) -> StageStatistics:
         """The statistics of a stage."""
-        return self.counters.stages[STAGES.index(stage)]
+        return self.counters.stages[self.topology.stages.index(stage)]
 
     def cursor(self, ring: str, reader: str) -> Cursor:
         """The cursor of a reader of a ring."""
         return self.rings[ring].readers[self.topology.ring(ring).readers.index(reader)]
+
+    def point_at_events(self, group: RingGroup, reader: str) -> None:
+        """Make a group of all event rings, as `reader` reads them, in the order of the shards."""
+        for shard, name in enumerate(self.topology.event_rings):
+            group.sources[shard].ring = self.rings[name]
+            group.sources[shard].cursor = self.cursor(name, reader)
+        group.count = len(self.topology.event_rings)
+
+    def join_events(self, reader: str) -> None:
+        """Let `reader` hold the event rings' writers back, from what they publish next on."""
+        for name in self.topology.event_rings:
+            join(self.rings[name], self.topology.ring(name).readers.index(reader))
+
+    def leave_events(self, reader: str) -> None:
+        """The event rings no longer wait for `reader`."""
+        for name in self.topology.event_rings:
+            leave(self.rings[name], self.topology.ring(name).readers.index(reader))
 
     def source_number(self, client: str) -> int:
         """The number by which records name a client."""
@@ -134,8 +152,12 @@ def _lay_out(
         for balance in account.balances:
             held = balance_of(risk.balances, account.number, balance.asset_index)
             held.available = balance.units
-    matching = MatchingState(_place(place, "state.matching", MatchingState))
-    create_matching(matching, orders_limit, reference=reference)
+    matching = tuple(
+        MatchingState(_place(place, f"state.{stage}", MatchingState)) for stage in topology.shards
+    )
+    for shard, state in enumerate(matching):
+        create_matching(state, orders_limit, reference=reference)
+        state.shard, state.shards = shard, len(matching)
     return VenueMemory(config, topology, counters, reference, rings, ingest, risk, matching)
 
 
@@ -162,6 +184,6 @@ def _describe(counters: CountersFile, config: Config, topology: Topology) -> Non
         entry.stages.set("+".join(plan.stages))
         entry.cpu = plan.cpu
         entry.bell.descriptor = NO_DESCRIPTOR
-    counters.stage_count = len(STAGES)
-    for index, stage in enumerate(STAGES):
+    counters.stage_count = len(topology.stages)
+    for index, stage in enumerate(topology.stages):
         counters.stages[index].name.set(stage)

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from engine.limits import INSTRUMENTS_MAX
+from engine.limits import INSTRUMENTS_MAX, SHARDS_MAX
 from engine.messages import (
     COMMAND_CODEC,
     MESSAGE_BYTES,
@@ -28,7 +28,7 @@ from engine.messages import (
     Message,
     decode_event,
 )
-from engine.topology import GATEWAY, INGEST, MATCHING, order_ring
+from engine.topology import GATEWAY, INGEST, order_ring
 from engine.venue import VenueMemory
 from gateway.errors import EngineBusy, Stopping
 from ipc import memory
@@ -37,13 +37,12 @@ from ipc.intrinsics import fence
 from ipc.jit import kernel
 from ipc.record import Array, Record, Ref, i64, length
 from ipc.ring import (
-    Cursor,
     Ring,
+    RingGroup,
     claim,
     consume,
-    join,
-    leave,
     move_gate,
+    next_source,
     publish,
     ready,
     resume,
@@ -92,11 +91,13 @@ class Port(Record):
 
     clock: Ref[Clock]
     orders: Ref[Ring]
-    events: Ref[Ring]
-    cursor: Ref[Cursor]
+    events: RingGroup
+    "One ring of each matching shard, in their order."
+    shard: i64
+    "The one of which events were taken last."
     bell: Ref[Doorbell]
     ingest_bell: Ref[Doorbell]
-    matching_bell: Ref[Doorbell]
+    matching_bells: Array[Ref[Doorbell]] = length(SHARDS_MAX)
     inbox: i64
     "Address of room for EVENTS_PER_TURN_MAX events."
     outbox: i64
@@ -105,26 +106,30 @@ class Port(Record):
 
 @kernel
 def take_events(port_address: int, applied: int, wanted: int) -> int:
-    """Give back `applied` events, then copy up to `wanted` new ones; returns how many.
+    """Give back `applied` events, then copy up to `wanted` new ones of a shard; returns how many.
 
     0 means that there are none and that the bell is armed.
     """
     port = Port(port_address)
-    events, cursor = port.events, port.cursor
+    group = port.events
     if applied > 0:
-        consume(cursor, applied)
+        done = group.sources[port.shard]
+        consume(done.cursor, applied)
         fence()
         # Matching stops only when the ring is almost full: no need to wake it otherwise.
-        waiting = events.producer.position - cursor.position + applied
-        if waiting >= events.slot_count >> 1:
-            ring_bell(port.matching_bell)
-    count = ready(events, cursor, wanted)
-    if count == 0:
+        waiting = done.ring.producer.position - done.cursor.position + applied
+        if waiting >= done.ring.slot_count >> 1:
+            ring_bell(port.matching_bells[port.shard])
+    shard = next_source(group)
+    if shard < 0:
         arm(port.bell)
-        count = ready(events, cursor, wanted)
-        if count == 0:
+        shard = next_source(group)
+        if shard < 0:
             return 0
         port.bell.armed = 0
+    port.shard = shard
+    events, cursor = group.sources[shard].ring, group.sources[shard].cursor
+    count = ready(events, cursor, wanted)
     first = cursor.position
     for index in range(count):
         address = slot(events, first + index)
@@ -173,30 +178,32 @@ class Bridge:
     """The gateway's seat at the rings."""
 
     def __init__(self, venue: VenueMemory, apply: Callable[[Any], None]) -> None:
-        """Join the event ring; `apply` gets every decoded event, in order.
+        """Join the event rings; `apply` gets every decoded event, those of a shard in order.
 
-        LateStart when the ring's first event is not to be had any more.
+        LateStart when the first event of a ring is not to be had any more.
         """
         self.source = venue.source_number(GATEWAY)
         self._apply = apply
         self._venue = venue
-        self._reader = venue.topology.ring("events").readers.index(GATEWAY)
         self._port: Port = Port.allocate()
         port, topology = self._port, venue.topology
         port.clock = venue.counters.clock
-        port.orders, port.events = venue.rings[order_ring(GATEWAY)], venue.rings["events"]
-        port.cursor = venue.cursor("events", GATEWAY)
+        port.orders = venue.rings[order_ring(GATEWAY)]
+        venue.point_at_events(port.events, GATEWAY)
         port.bell = venue.entry(GATEWAY).bell
         port.ingest_bell = venue.entry(topology.host_of(INGEST)).bell
-        port.matching_bell = venue.entry(topology.host_of(MATCHING)).bell
+        for shard, stage in enumerate(topology.shards):
+            port.matching_bells[shard] = venue.entry(topology.host_of(stage)).bell
         self._inbox = memory.allocate(EVENTS_PER_TURN_MAX * MESSAGE_BYTES, "gateway.inbox")
         self._outbox = memory.allocate(COMMANDS_PER_FLUSH_MAX * MESSAGE_BYTES, "gateway.outbox")
         port.inbox, port.outbox = self._inbox.start, self._outbox.start
-        if port.cursor.active == 0:
-            join(port.events, self._reader)
-        if port.cursor.position != 0:
+        cursors = [venue.cursor(ring, GATEWAY) for ring in topology.event_rings]
+        if not all(cursor.active for cursor in cursors):
+            venue.join_events(GATEWAY)
+        passed = sum(cursor.position for cursor in cursors)
+        if passed != 0:
             raise LateStart(
-                f"{port.cursor.position} events have passed before the gateway started: it keeps "
+                f"{passed} events have passed before the gateway started: it keeps "
                 "orders and books from events alone and cannot know them; restart the venue"
             )
         self.sequence = resume(port.orders)
@@ -234,7 +241,12 @@ class Bridge:
         self._closed = True
         if self._loop is not None:
             self._loop.remove_reader(self._descriptor)
-        leave(self._port.events, self._reader)
+        self._venue.leave_events(GATEWAY)
+
+    @property
+    def shard(self) -> int:
+        """The matching shard whose event is being applied."""
+        return self._port.shard
 
     # --- events --------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Final, NamedTuple
 
-from engine.topology import GATEWAY, STAGES
+from engine.topology import GATEWAY, is_stage
 from engine.venue import VenueMemory
 from ipc.counters import RUNNING, STATE_NAMES, is_alive
 
@@ -23,7 +23,7 @@ def examine(venue: VenueMemory) -> Health:
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
     found = []
     for plan in venue.topology.processes:
-        if plan.name != GATEWAY and not set(plan.stages) & set(STAGES):
+        if plan.name != GATEWAY and not any(map(is_stage, plan.stages)):
             continue  # a driver: not needed to serve
         entry = venue.entry(plan.name)
         age_ms = (now - entry.heartbeat.word.value) // 1_000_000

@@ -99,7 +99,7 @@ class Listings:
 
     def clocked(self, event: Any) -> None:
         """CLOCK."""
-        self.clock_ns = event.at_ns
+        self.clock_ns = max(self.clock_ns, event.at_ns)  # of several shards one may be behind
 
     def changed(self, event: Any) -> None:
         """INSTRUMENT: a term was set, or the instrument was listed or delisted."""

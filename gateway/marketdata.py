@@ -20,20 +20,29 @@ class MarketData:
 
     def __init__(self, config: Config) -> None:
         """Before the first event."""
-        self._follower = Follower({each.index: each.phase for each in config.instruments})
-        self._trades = {number: _no_trades() for number in self._follower.markets}
+        phases: list[dict[int, int]] = [{} for _ in range(config.venue.shards)]
+        for each in config.instruments:
+            phases[each.shard_among(config.venue.shards)][each.index] = each.phase
+        self._followers = [Follower(of_shard) for of_shard in phases]
+        self._trades = {each.index: _no_trades() for each in config.instruments}
 
     def market(self, instrument: int) -> Market:
         """The public state of an instrument."""
-        return self._follower.markets[instrument]
+        for follower in self._followers:
+            if instrument in follower.markets:
+                return follower.markets[instrument]
+        raise KeyError(instrument)
 
     def trades(self, instrument: int) -> deque[Trade]:
         """The last trades of an instrument since it was listed, newest last."""
         return self._trades[instrument]
 
-    def take(self, event: Any) -> Sequence[MarketChange]:
-        """Take the next event; returns what its command changed, after the last one of it."""
-        changes = self._follower.take(event)
+    def take(self, event: Any, shard: int = 0) -> Sequence[MarketChange]:
+        """Take the next event of a matching shard; returns what its command changed.
+
+        That is known after the last event of the command.
+        """
+        changes = self._followers[shard].take(event)
         for change in changes:
             if change.loaded:  # this gateway has seen every event, so it was listed
                 self._trades[change.instrument] = _no_trades()

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.topology import STAGES
 from engine.venue import VenueMemory
 from gateway.health import examine
 from ipc.histogram import Percentiles
@@ -79,7 +78,7 @@ def _families(
 
 
 def _stages(venue: VenueMemory) -> Iterator[tuple[str, str, str, list[Sample]]]:
-    statistics = {stage: venue.statistics(stage) for stage in STAGES}
+    statistics = {stage: venue.statistics(stage) for stage in venue.topology.stages}
     for name, text in (
         ("taken", "Messages consumed"),
         ("published", "Messages published"),

@@ -18,6 +18,7 @@ from gateway.metrics import Counts, render
 from gateway.view import VenueView
 
 REPLACED: Final = int(EventKind.REPLACED)
+CLOCK: Final = int(EventKind.CLOCK)
 
 
 class Service:
@@ -50,17 +51,19 @@ class Service:
         state = {
             "open_orders": self.view.open_count,
             "pending_commands": len(self.entry.pending),
-            "event_sequence": self.view.sequence,
+            "event_sequence": sum(self.view.sequences),
         }
         return render(self.venue, self.counts, state)
 
     def _apply(self, event: Any) -> None:
-        self.view.apply(event)
+        shard = self.bridge.shard
+        self.view.apply(event, shard)
         mine = event.source == self._source
         if mine and event.kind == REPLACED:
             self.entry.replaced(event)
         self.feed.publish(event)
-        for change in self.market_data.take(event):
+        for change in self.market_data.take(event, shard):
             self.feed.publish_market(change)
-        if mine:
+        # All shards execute a TICK; the first one's CLOCK is its answer.
+        if mine and not (event.kind == CLOCK and shard > 0):
             self.entry.settle(event)

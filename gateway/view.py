@@ -36,14 +36,14 @@ class VenueView:
         """Before the first event."""
         self.listings = Listings(config)
         self.instruments = self.listings.instruments
-        self.sequence = 0
-        "The last event that was applied."
+        self.sequences = [0] * config.venue.shards
+        "The last event of each matching shard that was applied."
         self._orders: dict[int, Order] = {}
         self._by_client_id: dict[tuple[int, bytes], Order] = {}
         self._open: dict[int, dict[int, Order]] = {}
         self._finished: deque[Order] = deque()
-        self._lists: dict[int, list[Order]] = {}
-        "Orders of a list that is not complete yet, by the source that sends it."
+        self._lists: dict[tuple[int, int], list[Order]] = {}
+        "Orders of a list that is not complete yet, by the source that sends it and instrument."
         handlers: dict[EventKind, Callable[[Any], None]] = {
             EventKind.ACCEPTED: self._accepted,
             EventKind.REJECTED: self._rejected,
@@ -81,10 +81,11 @@ class VenueView:
 
     # --- events --------------------------------------------------------------------------------
 
-    def apply(self, event: Any) -> None:
-        """Take over one decoded event."""
-        assert event.sequence == self.sequence + 1, f"event {event.sequence} after {self.sequence}"
-        self.sequence = event.sequence
+    def apply(self, event: Any, shard: int = 0) -> None:
+        """Take over one decoded event of a matching shard."""
+        before = self.sequences[shard]
+        assert event.sequence == before + 1, f"event {event.sequence} after {before}"
+        self.sequences[shard] = event.sequence
         self._handlers[event.kind](event)
 
     def _accepted(self, event: Any) -> None:
@@ -169,7 +170,8 @@ class VenueView:
 
     def _join_list(self, order: Order, event: Any) -> None:
         """An order of a list; with the last one the list begins."""
-        held = self._lists.setdefault(event.source, [])
+        key = event.source, event.instrument
+        held = self._lists.setdefault(key, [])
         if event.list_index == 0:
             held.clear()  # what was there has been cancelled
         held.append(order)
@@ -180,7 +182,7 @@ class VenueView:
         entering = held if event.list_kind == ListKind.OCO else held[:1]
         for each in entering:
             each.place = WAITING
-        del self._lists[event.source]
+        del self._lists[key]
 
     def _release_followers(self, order: Order) -> None:
         """The first order of a list is filled: those that were held for it enter."""

@@ -35,7 +35,7 @@ class ProcessEntry(Record, align=LINE_PAIR_BYTES):
     """One process: the supervisor writes the upper part, the process its heartbeat and error."""
 
     name: Text = length(NAME_BYTES)
-    stages: Text = length(2 * NAME_BYTES)
+    stages: Text = length(3 * NAME_BYTES)
     "The stages it hosts, separated by '+'."
     pid: shared
     start_time: shared

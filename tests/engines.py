@@ -72,7 +72,8 @@ class Engine:
     def release(self) -> None:
         """Give the venue's memory back."""
         parts = self.venue.venue
-        for part in (parts.ingest, parts.risk, parts.matching, parts.reference, parts.counters):
+        stages = (parts.ingest, parts.risk, *parts.matching)
+        for part in (*stages, parts.reference, parts.counters):
             memory.forget(memory.find(part.address, 1))
         for ring in parts.rings.values():
             memory.forget(memory.find(ring.address, 1))

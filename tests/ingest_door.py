@@ -76,7 +76,8 @@ class IngestDoor:
     def release(self) -> None:
         """Give the memory back."""
         parts: Any = self.venue
-        blocks = (parts.ingest, parts.risk, parts.matching, parts.reference, parts.counters)
+        stages = (parts.ingest, parts.risk, *parts.matching)
+        blocks = (*stages, parts.reference, parts.counters)
         for part in (*blocks, *parts.rings.values()):
             memory.forget(memory.find(part.address, 1))
 

@@ -137,8 +137,8 @@ class Floor:
     def release(self) -> None:
         """Give the memory back."""
         parts = self.memory
-        states = (parts.ingest, parts.risk, parts.matching, parts.reference, parts.counters)
-        for part in (*states, *parts.rings.values()):
+        states = (parts.ingest, parts.risk, *parts.matching)
+        for part in (*states, parts.reference, parts.counters, *parts.rings.values()):
             memory.forget(memory.find(part.address, 1))
 
     def _step(self) -> None:

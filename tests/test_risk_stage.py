@@ -140,6 +140,8 @@ def test_the_collar_of_a_limit_lies_around_the_trigger(floors: Any) -> None:
     amendment = {"account": ALICE, "order_id": 2, "qty_lots": 1, "price_ticks": 330}
     assert reason_of(floor.decide(CommandKind.AMEND, **amendment)) == "PRICE_COLLAR"
     further = {"flags": TERMS, "trigger_ticks": 300}
+    assert reason_of(floor.decide(CommandKind.AMEND, **(amendment | further))) == "PRICE_COLLAR"
+    further["trigger"] = Trigger.TOUCH
     assert reason_of(floor.decide(CommandKind.AMEND, **(amendment | further))) == "NONE"
 
 

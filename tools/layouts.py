@@ -72,11 +72,13 @@ these segments in the shared memory file system, each beginning with the segment
 | `okimi.NAME.reference` | instruments and accounts | supervisor, before the start |
 | `okimi.NAME.ring.orders.CLIENT` | commands of one client | that client; ingest its cursor |
 | `okimi.NAME.ring.commands` | sequenced commands | ingest; risk its cursor |
-| `okimi.NAME.ring.decisions` | decisions | risk; matching its cursor |
-| `okimi.NAME.ring.events` | events | matching; each reader its cursor |
+| `okimi.NAME.ring.decisions` | decisions | risk; each matching shard its cursor |
+| `okimi.NAME.ring.events` | events; of several shards `events.0`, `events.1` ... | that matching \
+shard; each reader its cursor |
 | `okimi.NAME.state.ingest` | sequence, remembered client order ids | ingest |
 | `okimi.NAME.state.risk` | balances, reservations | risk |
-| `okimi.NAME.state.matching` | books, orders | matching |
+| `okimi.NAME.state.matching` | books, orders; of several shards `matching.0` ... | that matching \
+shard |
 """
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final
 
 from engine.config import load
-from engine.topology import DRIVER, STAGES, RingPlan, plan
+from engine.topology import DRIVER, EVENTS, MATCHING, RingPlan, is_stage, kind_of, plan
 from engine.venue import COUNTERS, segment_name
 from ipc.counters import (
     DEAD,
@@ -156,6 +156,13 @@ class Sample:
         """The ring of that name; None when it is missing."""
         return next((ring for ring in self.rings if ring.name == name), None)
 
+    @property
+    def event_rings(self) -> tuple[RingSample, ...]:
+        """The ring of each matching shard; none while some are missing."""
+        if any(kind_of(name) == EVENTS for name in self.missing_rings):
+            return ()
+        return tuple(ring for ring in self.rings if kind_of(ring.name) == EVENTS)
+
     def continues(self, before: "Sample") -> bool:
         """Whether both are of the same venue, not of two that had the name in turn."""
         return (self.venue, self.supervisor_pid, self.started_unix_ns) == (
@@ -199,10 +206,9 @@ def _sample(name: str, segment: Segment) -> Sample:
     processes = tuple(
         _process(counters.processes[index]) for index in range(counters.process_count)
     )
-    clients = tuple(
-        stage for process in processes for stage in process.stages if stage not in STAGES
-    )
-    plans = ring_plans(clients)
+    members = [member for process in processes for member in process.stages]
+    clients = tuple(member for member in members if not is_stage(member))
+    plans = ring_plans(clients, sum(kind_of(member) == MATCHING for member in members))
     rings = [_ring(name, ring) for ring in plans]
     return Sample(
         venue=name,
@@ -279,9 +285,11 @@ def _ring(venue: str, ring_plan: RingPlan) -> RingSample | None:
 
 
 @lru_cache(maxsize=16)
-def ring_plans(clients: tuple[str, ...]) -> tuple[RingPlan, ...]:
-    """The rings of a venue with these clients and who reads them: the same in every layout."""
-    return plan(load(), clients, cores=[0]).rings if clients else ()
+def ring_plans(clients: tuple[str, ...], shards: int) -> tuple[RingPlan, ...]:
+    """The rings of a venue with these clients and shards, and who reads them, in any layout."""
+    if not clients:
+        return ()
+    return plan(load(overrides={"venue.shards": shards}), clients, cores=[0]).rings
 
 
 def processor_ns(pid: int) -> int:

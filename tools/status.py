@@ -38,7 +38,7 @@ def collect(name: str, measured_seconds: float = MEASURED_SECONDS) -> dict[str, 
 
 def describe(before: Sample, after: Sample) -> dict[str, Any]:
     """The fields of a venue at its second sample."""
-    decisions, events = after.ring("decisions"), after.ring("events")
+    decisions, events = after.ring("decisions"), after.event_rings
     earlier = {process.name: process for process in before.processes}
     return {
         "venue": after.venue,
@@ -66,7 +66,8 @@ def describe(before: Sample, after: Sample) -> dict[str, Any]:
         # Nothing is durable without a journal, and no stage hashes its state yet.
         "durable_seq": None,
         "decision_seq": None if decisions is None else decisions.position,
-        "event_seq": None if events is None else events.position,
+        # Of all shards together; each has a sequence of its own.
+        "event_seq": sum(ring.position for ring in events) if events else None,
         "state_hash": None,
     }
 

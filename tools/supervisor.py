@@ -17,7 +17,6 @@ from engine.topology import DRIVER, GATEWAY, ProcessPlan, Topology, plan
 from engine.venue import VenueMemory, create
 from gateway.process import serve_gateway
 from ipc.counters import DEAD, RUNNING, STOPPED, ProcessEntry, enlist
-from ipc.ring import leave
 from ipc.wait import wake
 
 START_SECONDS_MAX: Final = 30.0
@@ -120,10 +119,7 @@ class Supervisor:
             cause = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             entry.last_error.set(cause)
         if GATEWAY in process.stages:
-            leave(
-                self.venue.rings["events"],
-                self.topology.ring("events").readers.index(GATEWAY),
-            )
+            self.venue.leave_events(GATEWAY)
 
     def serve(self, asked_to_stop: Callable[[], bool], on_death: Callable[[str], None]) -> None:
         """Watch until asked to stop or until no process is left."""

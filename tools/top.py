@@ -143,7 +143,7 @@ def _headline(previous: Sample | None, current: Sample) -> Text:
     if current.uptime_s is not None:
         line.append(f"  up {elapsed(current.uptime_s)}")
     line.append("\n")
-    for name in ("commands", "decisions", "events"):
+    for name in ("commands", "decisions", *(ring.name for ring in current.event_rings)):
         ring = current.ring(name)
         if ring is None:
             continue

@@ -43,15 +43,18 @@ def open_market(books: Books, instrument: int) -> None:
 @kernel
 def skip_foreign(books: Books, shard: int, decision: Decision, out: Outbox) -> bool:
     """Whether another shard executes the decision. A list that it breaks off ends here even so."""
-    if decision.kind == CommandKind.TICK and decision.reason == RejectReason.NONE:
-        return False
+    if decision.reason == RejectReason.NONE:
+        if decision.kind == CommandKind.TICK:
+            return False
+        if decision.kind == CommandKind.WATERMARK:
+            return True
     owner = 0
     if decision.instrument < INSTRUMENTS_MAX:
         owner = books.terms[decision.instrument].shard
-    if owner == shard and decision.kind <= CommandKind.SNAPSHOT:
+    if owner == shard:
         return False
     work = books.work
-    if work.assemblies_open != 0 and decision.kind <= CommandKind.SNAPSHOT:
+    if work.assemblies_open != 0:
         note_break(books, decision)
         if work.breaking != 0:
             copy_words(work.cause.address, decision.address, PLAIN_BYTES >> 3)

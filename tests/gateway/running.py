@@ -93,7 +93,7 @@ class Venue:
 
     def decided(self):
         """Commands that have gone all the way through the engine."""
-        return self.memory.matching.decided
+        return self.memory.matching[0].decided
 
 
 @contextmanager

@@ -37,15 +37,16 @@ SLOTS = 1024
 class Rig:
     """A venue in private memory, a bridge, and what the bridge has applied."""
 
-    def __init__(self):
+    def __init__(self, **venue):
         overrides = {"venue.layout": "compact", "venue.tick_ms": 0, "rings.order_slots": SLOTS}
+        overrides |= {f"venue.{key}": value for key, value in venue.items()}
         config = load(overrides=overrides)
         topology = plan(config, clients=(GATEWAY,), cores=[0])
         self.venue = create_private(config, topology)
         self.bell = self.venue.entry(GATEWAY).bell
         self.bell.descriptor = os.eventfd(0, os.EFD_NONBLOCK)
         self.stages = build_loop(self.venue, topology.processes[1])
-        self.cursor = self.venue.cursor("events", GATEWAY)
+        self.cursor = self.venue.cursor(topology.event_rings[0], GATEWAY)
         self.applied = []
         self.failures = []
         self.bridge = None
@@ -252,3 +253,34 @@ def test_the_terms_of_a_command_reach_the_ring(rig):
         assert second.terms.display_lots == 0, "without the flag nobody reads terms"
 
     asyncio.run(work())
+
+
+def test_the_events_of_all_shards_arrive_and_say_whose_they_are():
+    rig = Rig(shards=2)
+    found = []
+
+    def apply(event):
+        found.append((rig.bridge.shard, event.instrument, event.sequence))
+        rig.applied.append(event)
+
+    async def work():
+        bridge = rig.connect(apply)
+        rig.start()
+        for lots in range(1, 400):
+            new(bridge, instrument=lots % 2)
+        await asyncio.sleep(0)
+        rig.step()
+        await rig.applied_count(399)
+
+    asyncio.run(work())
+    rings = [rig.venue.rings[name] for name in ("events.0", "events.1")]
+    cursors = [rig.venue.cursor(name, GATEWAY) for name in ("events.0", "events.1")]
+    for shard, ring in enumerate(rings):
+        mine = [event for event in found if event[0] == shard]
+        assert mine == [
+            (shard, shard, sequence) for sequence in range(1, ring.producer.position + 1)
+        ]
+    assert sum(cursor.position for cursor in cursors) >= 399 - EVENTS_PER_TURN_MAX
+    assert rig.failures == []
+    rig.close()
+    assert [cursor.active for cursor in cursors] == [0, 0]

@@ -58,7 +58,7 @@ def test_a_full_ring_refuses_orders_keeps_room_for_cancels_and_loses_nothing():
         expected = asyncio.run(flood(venue, client))
         book = client.get("/api/v1/book/BTC/USD")[1]
         assert book["bids"] == [["45000.00", f"{expected / 10_000:.4f}"]]
-        assert venue.memory.matching.decided == 2 * RESERVE + RING - RESERVE + 2
+        assert venue.memory.matching[0].decided == 2 * RESERVE + RING - RESERVE + 2
         client.close()
 
 

@@ -9,7 +9,7 @@ the worst price of an order, wherever the order is and at whatever price it rest
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.limits import ORDERS_MAX
+from engine.limits import ORDERS_MAX, SHARDS_MAX
 from engine.messages import (
     CommandFlag,
     CommandKind,
@@ -90,7 +90,7 @@ class Risk:
         }
         self.holds: dict[int, Hold] = {}
         self.last_prices: dict[int, int] = {}
-        self.applied = 0
+        self.watermarks = [0] * SHARDS_MAX
         self._orders_max = orders_max
 
     # --- decisions ---------------------------------------------------------------------------
@@ -229,11 +229,9 @@ class Risk:
 
     def _collar_reference(self, command: Sequenced) -> int:
         """The price that the collar is around, 0 for none: the trigger of an order that waits."""
-        if command.flags & CommandFlag.TERMS:
-            if command.kind == CommandKind.AMEND and command.trigger_ticks:
-                return command.trigger_ticks
-            if command.trigger in (Trigger.STOP, Trigger.TOUCH):
-                return command.trigger_ticks
+        waits = command.trigger in (Trigger.STOP, Trigger.TOUCH)
+        if command.flags & CommandFlag.TERMS and waits:
+            return command.trigger_ticks
         last = self.last_prices.get(command.instrument, 0)
         return last or self.instruments[command.instrument].reference_ticks
 
@@ -304,10 +302,15 @@ class Risk:
 
     # --- events ------------------------------------------------------------------------------
 
-    def apply(self, event: Event) -> None:
-        """Take over what matching did."""
-        assert event.sequence == self.applied + 1, "risk misses an event"
-        self.applied += 1
+    @property
+    def applied(self) -> int:
+        """Events applied of the first matching shard."""
+        return self.watermarks[0]
+
+    def apply(self, event: Event, shard: int = 0) -> None:
+        """Take over what a matching shard did."""
+        self.watermarks[shard] += 1
+        assert event.sequence == self.watermarks[shard], "risk misses an event"
         if 0 < event.reason < RejectReason.UNKNOWN_ORDER:
             # Refused before matching. It may name another order: whose client id it repeats.
             return

@@ -21,7 +21,7 @@ from engine.config import Config
 from engine.driver import Driver, Outcome
 from engine.inprocess import InProcessVenue
 from engine.messages import ChangeEvent, CommandKind, slot_dtype
-from engine.topology import DRIVER, STAGES, ProcessPlan, usable_cores
+from engine.topology import DRIVER, ProcessPlan, usable_cores
 from ipc.histogram import Percentiles, bucket_value
 from tools.bench.errors import BenchFailed
 from tools.bench.noise import noise_of
@@ -211,13 +211,14 @@ def measure_rate(
         row[name] = round(statistics.median(figures))
         row[f"{name}_min"], row[f"{name}_max"] = min(figures), max(figures)
     after = stage_histograms(supervisor)
-    row["stages"] = {name: summary_between(before[name], after[name]) for name in STAGES}
+    row["stages"] = {name: summary_between(before[name], after[name]) for name in after}
     return row
 
 
 def stage_histograms(supervisor: Supervisor) -> dict[str, Percentiles]:
     """A copy of each stage's latencies so far."""
-    return {name: Percentiles(supervisor.venue.statistics(name).latency) for name in STAGES}
+    venue = supervisor.venue
+    return {name: Percentiles(venue.statistics(name).latency) for name in venue.topology.stages}
 
 
 def summary_between(before: Percentiles, after: Percentiles) -> dict[str, int]:

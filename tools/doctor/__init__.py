@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from engine.config import load
-from engine.topology import STAGES, plan, usable_cores
+from engine.topology import is_stage, plan, usable_cores
 from tools.doctor.check import FAIL, OK, WARN, Check, Machine
 from tools.doctor.clocks import check_clocks
 from tools.doctor.limits import check_limits
@@ -50,8 +50,8 @@ def _hot_cores(sample: Sample | None) -> tuple[int, ...]:
         processes = [(each.stages, each.cpu) for each in plan(load()).processes]
     else:
         processes = [(each.stages, each.cpu) for each in sample.processes]
-    stages = {cpu for members, cpu in processes if set(members) & set(STAGES)}
-    clients = {cpu for members, cpu in processes if not set(members) & set(STAGES)}
+    stages = {cpu for members, cpu in processes if any(map(is_stage, members))}
+    clients = {cpu for members, cpu in processes if not any(map(is_stage, members))}
     return tuple(sorted(stages - clients))
 
 

@@ -41,9 +41,10 @@ def venue_bytes(config: Config) -> dict[str, int]:
         REFERENCE: ReferenceData.size,
         "state.ingest": IngestState.size,
         "state.risk": RiskState.size,
-        "state.matching": MatchingState.size,
     }
-    for ring in plan(config, cores=[0]).rings:
+    topology = plan(config, cores=[0])
+    sizes |= {f"state.{shard}": MatchingState.size for shard in topology.shards}
+    for ring in topology.rings:
         sizes[f"ring.{ring.name}"] = ring_bytes(ring.slots, MESSAGE_BYTES)
     return {name: octets + SegmentHeader.size for name, octets in sizes.items()}
 
