@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ipc.jit import INTERPRETED
-from tests.bulk_streams import CALM, DEEP, STORM, WIDE, Habits, bulk
+from tests.bulk_streams import CALM, DEEP, EVERYTHING, PRESETS, STORM, WIDE, Habits, bulk
+from tests.compare import first_difference
 from tests.desk import Stream
 from tests.engines import engine_for
-from tests.streams import ample_markets, extreme_markets, streams
+from tests.streams import ALL, ample_markets, extreme_markets, featured_markets, streams
 from tests.twin import Audit, Venue
 
 pytestmark = pytest.mark.timeout(600)
@@ -33,14 +34,21 @@ def test_the_engine_agrees_with_its_twin(stream: Stream) -> None:
 
 
 @PATIENT
-@given(streams(extreme_markets()))
+@given(streams(featured_markets(), acts=ALL))
+def test_they_agree_on_all_that_can_be_sent(stream: Stream) -> None:
+    with engine_for(stream.market) as engine:
+        assert engine.run(stream.commands) == stream.events
+
+
+@PATIENT
+@given(streams(extreme_markets(), acts=ALL))
 def test_they_agree_at_the_ends_of_the_range(stream: Stream) -> None:
     with engine_for(stream.market) as engine:
         assert engine.run_one_by_one(stream.commands) == stream.events
 
 
 @PATIENT
-@given(streams(st.one_of(ample_markets(), extreme_markets()), max_size=120))
+@given(streams(st.one_of(featured_markets(), extreme_markets()), max_size=120, acts=ALL))
 def test_the_twin_contradicts_itself_never(stream: Stream) -> None:
     audit = Audit()
     audit.apply(stream.events)
@@ -53,18 +61,24 @@ BULKS = [
     pytest.param(3, STORM, 2, 0, id="amend-storm-around-zero"),
     pytest.param(4, DEEP, 1, -1_000_000, id="deep-negative"),
     pytest.param(5, WIDE, 2, 1 << 40, id="wide"),
+    *(
+        pytest.param(10 + number, PRESETS[name], 1 + number % 3, 10_000, id=name)
+        for number, name in enumerate(PRESETS)
+        if name not in ("calm", "storm", "deep", "wide")
+    ),
+    pytest.param(30, EVERYTHING, 3, -5_000, id="everything-negative"),
 ]
+"""`python -m tests.compare` goes on from here to as many commands as there is time for."""
 
 
 @pytest.mark.parametrize(("seed", "habits", "instruments", "middle"), BULKS)
 def test_long_streams_agree(seed: int, habits: Habits, instruments: int, middle: int) -> None:
-    count = 2_000 if INTERPRETED else 20_000
+    count = 1_000 if INTERPRETED else 12_000
     stream = bulk(seed, count, habits, instruments, middle)
     with engine_for(stream.market) as engine:
         events = engine.run(stream.commands)
-    for mine, theirs in zip(events, stream.events, strict=False):
-        assert mine == theirs, f"command {theirs.dseq} of bulk({seed}, {count}, ...)"
-    assert len(events) == len(stream.events)
+    difference = first_difference(events, stream.events)
+    assert not difference, f"bulk({seed}, {count}, ...): {difference}"
     audit = Audit()
     audit.apply(events)
     audit.check_finished()
