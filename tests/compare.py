@@ -76,7 +76,7 @@ def shown(stream: Stream) -> str:
             return ""  # the twin cannot follow: another question
         return disagreement(stream.market, commands, expected)
 
-    few = reduce(stream.commands, lambda commands: bool(difference(commands)))
+    few = reduce(stream, lambda commands: bool(difference(commands)))
     texts = [as_text(command) for command in few if not is_filler(command)]
     fillers = len(few) - len(texts)
     head = f"shortened to {len(texts)} commands and {fillers} that only use up order ids:"
@@ -87,10 +87,18 @@ def first_difference(found: Sequence[Event], expected: Sequence[Event]) -> str:
     """Where two lists of events part, in words; empty when they are equal."""
     for mine, theirs in zip(found, expected, strict=False):
         if mine != theirs:
-            return f"command {theirs.dseq}\n  engine {mine}\n  twin   {theirs}"
+            differs = [name for name in mine._fields if getattr(mine, name) != _get(theirs, name)]
+            return (
+                f"command {theirs.dseq} ({', '.join(differs)})\n"
+                f"  engine {as_text(mine)}\n  twin   {as_text(theirs)}"
+            )
     if len(found) != len(expected):
         return f"the engine has {len(found)} events, the twin {len(expected)}"
     return ""
+
+
+def _get(event: Event, name: str) -> object:
+    return getattr(event, name, None)
 
 
 def slices(commands: int, seed: int, presets: Sequence[str], size: int) -> Iterator[Slice]:

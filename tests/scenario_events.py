@@ -80,8 +80,10 @@ class Speaker:
         """INDICATIVE."""
         if event.qty_lots == 0:
             return f"{verb} nothing"
-        surplus = f", {event.leaves_lots} more to {Side(event.side).name.lower()}"
-        return f"{verb} {event.qty_lots} @ {event.price_ticks}" + surplus * (event.leaves_lots > 0)
+        text = f"{verb} {event.qty_lots} @ {event.price_ticks}"
+        if event.leaves_lots == 0:
+            return text
+        return f"{text}, {event.leaves_lots} more to {Side(event.side).name.lower()}"
 
     def clock(self, verb: str, event: Any) -> str:
         """CLOCK."""

@@ -9,6 +9,8 @@ from tests.scenario_commands import TableError
 from tests.scenario_table import FOLDER, Player, Scenario, Submit, parse, read_all
 from tests.twin.market import Market
 
+pytestmark = [pytest.mark.interpreted, pytest.mark.timeout(600)]
+
 SCENARIOS = read_all()
 
 
