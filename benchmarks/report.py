@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.books import book_part
+from benchmarks.markdown import priority, spread, table
 from benchmarks.targets import Target, targets
 from tools.figures import count, duration
 
@@ -106,20 +108,6 @@ def cells(target: Target) -> list[str]:
     return [target.what, target.wanted, target.reached, target.verdict]
 
 
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table; the first column is left-aligned."""
-    lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def spread(row: dict[str, Any], name: str) -> str:
-    """A median, and the lowest and highest in brackets."""
-    if row[name] is None:
-        return "-"
-    return f"{count(row[name])} ({count(row[f'{name}_min'])} to {count(row[f'{name}_max'])})"
-
-
 def where(results: Results, commands: list[str], at: datetime) -> str:
     """Machine, versions, commit, commands."""
     host = results["engine"]["host"]
@@ -167,57 +155,6 @@ def ring_part(result: dict[str, Any]) -> str:
     ]
     notes += [f"Left out: {name}: {reason}." for name, reason in result["skipped"].items()]
     return "\n\n".join([title, table(heads, rows), *notes])
-
-
-def book_part(title: str, result: dict[str, Any]) -> str:
-    """Scenarios, worst first, and peers."""
-    named = [*result["scenarios"].items(), ("100 symbols", result["symbols100"])]
-    ours = [
-        [
-            name,
-            count(row["messages"]),
-            count(row["trades"]),
-            spread(row, "in_process_msgs_per_s"),
-            spread(row, "ring_msgs_per_s"),
-        ]
-        for name, row in named
-    ]
-    theirs = [
-        [
-            f"{name} ({row['about']})",
-            count(row["messages"]),
-            spread(row, "msgs_per_s"),
-            spread(row, "ours_msgs_per_s"),
-            f"{row['ours_ratio']:.0f}",
-            "yes" if row["agrees"] else "**no**",
-        ]
-        for name, row in result["peer_details"].items()
-    ]
-    notes = [
-        f"Not included: {'; '.join(result['not_included'])}.",
-        priority(result),
-    ]
-    notes += [f"Left out: {name}: {reason}." for name, reason in result["peers_absent"].items()]
-    return "\n\n".join(
-        [
-            f"## {title}",
-            f"Median (lowest to highest) of {result['repeats']} rounds. Events through rings have "
-            "the checksum of those in process.",
-            table(["scenario", "messages", "trades", "in process, /s", "through rings, /s"], ours),
-            f"Peers in the same run, on the first messages of {result['peer_scenario']}:",
-            table(
-                ["peer", "messages", "/s", "ours on the same, /s", "times", "same trades"], theirs
-            ),
-            " ".join(notes),
-        ]
-    )
-
-
-def priority(result: dict[str, Any]) -> str:
-    """How much other work on the machine counts."""
-    if result["realtime"]:
-        return "Measured at real-time priority, in turns below a second."
-    return "Measured at ordinary priority: other work on the machine counts."
 
 
 def engine_part(result: dict[str, Any]) -> str:

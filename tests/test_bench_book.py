@@ -13,10 +13,13 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from engine.lookahead import LIVE_ORDERS_MIN
+from engine.messages import CommandKind, Decision, Event, EventFlag, EventKind
 from ipc import memory
 from ipc.jit import INTERPRETED
-from tools.bench import book, peers
+from tools.bench import book, kinds, peers
+from tools.bench.contest import Contest
 from tools.bench.errors import BenchFailed
+from tools.bench.passes import Pass, finished, must_equal
 from tools.bench.plain_book import PlainBook
 from tools.bench.stand import Stand, pump
 from tools.bench.workloads import SCENARIOS, SYMBOLS100, Scenario, make_stream
@@ -46,7 +49,7 @@ def region_of(stream: Any) -> memory.Region:
 
 @pytest.fixture(scope="module")
 def result() -> dict[str, Any]:
-    return book.run(quiet(), 2, messages_max=MESSAGES, peer_seconds=0.001)
+    return book.run(quiet(), 1, messages_max=MESSAGES, peer_seconds=0.001)
 
 
 def test_every_scenario_has_its_figures_worst_first(result: dict[str, Any]) -> None:
@@ -92,20 +95,95 @@ def test_peers_made_the_same_trades(result: dict[str, Any]) -> None:
         "plain_python",
         "liquibook",
         "lightmatchingengine",
+        "limit-order-book",
     }
     for name, row in result["peer_details"].items():
         figures(row, "msgs_per_s")
         figures(row, "ours_msgs_per_s")
         assert row["agrees"], name
+        assert row["compared"]
         assert row["trades"] > 0
         assert result["peers"][name] == row["msgs_per_s"]
+
+
+def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "_PACKAGES", {"nobody": ("no_such_module", "", PlainBook)})
+    found, absent = peers.available()
+    assert [peer.name for peer in found] == ["plain_python"]
+    assert "not installed" in absent["nobody"]
+
+
+def test_a_peer_that_shows_nothing_agrees_with_nobody() -> None:
+    class Silent(PlainBook):
+        def trade_count(self) -> None:
+            return None
+
+        def resting_count(self) -> None:
+            return None
+
+    stream = make_stream(replace(SCENARIOS[1], messages=1_000))
+    decisions = region_of(stream)
+    contest = Contest(peers.Peer("silent", "", Silent), 1_000)
+    contest.run(decisions, peers.messages_of(stream), counts=True)
+    memory.forget(decisions)
+    assert not contest.agrees
+
+
+def test_the_design_in_cpp_is_measured_or_its_absence_explained(result: dict[str, Any]) -> None:
+    port = result["native"]
+    for row in (*result["scenarios"].values(), result["symbols100"]):
+        if port["absent"]:
+            assert row["native_msgs_per_s"] is None
+            assert row["native_ratio"] is None
+        else:
+            figures(row, "native_msgs_per_s")
+            assert row["native_ratio"] > 0
+    assert (result["worst_native_ratio"] is None) == bool(port["absent"])
+    assert bool(port["absent"]) != bool(port["compiler"])
+
+
+def test_the_calls_alone_are_measured(result: dict[str, Any]) -> None:
+    for row in result["scenarios"].values():
+        figures(row, "direct_msgs_per_s")
+
+
+def test_each_command_is_timed_and_counted_once(result: dict[str, Any]) -> None:
+    commands = result["commands"]
+    assert set(commands["kinds"]) >= {"add that rests", "aggressive", "cancel", "amend"}
+    assert sum(row["count"] for row in commands["kinds"].values()) == MESSAGES * result["repeats"]
+    for row in commands["kinds"].values():
+        assert 0 < row["p50"] <= row["p99"] <= row["p999"] <= row["max"]
+    assert commands["clock_ns"] >= 0
+    assert commands["clock_step_ns"] > 0
+
+
+def test_commands_are_told_apart_by_their_events() -> None:
+    decision, event = Decision.allocate(), Event.allocate()
+    for kind, answer, flags, expected in (
+        (CommandKind.NEW, EventKind.ACCEPTED, EventFlag.LAST, kinds.RESTS),
+        (CommandKind.NEW, EventKind.ACCEPTED, 0, kinds.AGGRESSIVE),
+        (CommandKind.NEW, EventKind.REJECTED, EventFlag.LAST, kinds.REFUSED),
+        (CommandKind.CANCEL, EventKind.CANCELED, EventFlag.LAST, kinds.CANCEL),
+        (CommandKind.CANCEL, EventKind.CANCEL_REJECTED, EventFlag.LAST, kinds.REFUSED),
+        (CommandKind.AMEND, EventKind.REPLACED, 0, kinds.AMEND),
+        (CommandKind.AMEND, EventKind.CANCELED, EventFlag.LAST, kinds.AMEND),
+        (CommandKind.AMEND, EventKind.REPLACE_REJECTED, EventFlag.LAST, kinds.REFUSED),
+    ):
+        decision.kind, event.kind, event.flags = kind, answer, flags
+        assert kinds.kind_of(decision, event) == expected
 
 
 def test_the_table_shows_all(result: dict[str, Any]) -> None:
     console = quiet()
     console.print(book.render(result))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    for name in (*result["scenarios"], *result["peers"], "100 symbols"):
+    for name in (
+        *result["scenarios"],
+        *result["peers"],
+        *result["commands"]["kinds"],
+        "100 symbols",
+        "C++: ",
+    ):
         assert name in shown
 
 
@@ -114,20 +192,23 @@ def test_a_peer_that_trades_otherwise_is_noticed() -> None:
         def trade_count(self) -> int:
             return len(self.trades) - 1
 
+        def resting_count(self) -> int:
+            return len(self.orders)
+
     stream = make_stream(replace(SCENARIOS[1], messages=MESSAGES))
     decisions = region_of(stream)
-    contest = book.Contest(peers.Peer("forgetful", "", Forgetful), MESSAGES)
+    contest = Contest(peers.Peer("forgetful", "", Forgetful), MESSAGES)
     contest.run(decisions, peers.messages_of(stream), counts=True)
     memory.forget(decisions)
     assert not contest.agrees
 
 
 def test_passes_that_differ_are_a_failure() -> None:
-    one = book.Pass(1.0, events=10, trades=2, checksum=5)
-    book.must_equal("x", replace(one, msgs_per_s=2.0), one)
-    for field in ("events", "trades", "checksum"):
+    one = Pass(1.0, events=10, trades=2, checksum=5, resting=9)
+    must_equal("x", replace(one, msgs_per_s=2.0), one)
+    for field in ("events", "trades", "checksum", "resting"):
         with pytest.raises(BenchFailed, match=field):
-            book.must_equal("x", replace(one, **{field: 1}), one)
+            must_equal("x", replace(one, **{field: 1}), one)
 
 
 def test_peers_cancel_and_replace_as_we_do(tmp_path: Path) -> None:
@@ -148,7 +229,7 @@ def test_peers_cancel_and_replace_as_we_do(tmp_path: Path) -> None:
     ]
     raw = b"".join(plane.tobytes() for plane in planes)
     (tmp_path / "normal_s1.cols.xz").write_bytes(lzma.compress(raw))
-    found = book.run(quiet(), 1, data=tmp_path, peer_seconds=1.0)
+    found = book.run(quiet(), 1, tmp_path, messages_max=count, peer_seconds=1.0)
     assert found["workload"] == "challenge files"
     assert list(found["scenarios"]) == ["normal"]
     assert found["scenarios"]["normal"]["trades"] > 100
@@ -177,7 +258,7 @@ def test_looking_ahead_changes_nothing() -> None:
             pump(stand, decisions.start + first * stream.itemsize, step)
         live = stand.state.books.pool.live
         assert live > LIVE_ORDERS_MIN, "the stream is too small to look ahead"
-        done = book._finished(stand, 0.0, 0)
+        done = finished(stand, 0.0, 0)
         found.append((live, done.trades, done.checksum))
     memory.forget(decisions)
     assert found[0] == found[1]

@@ -26,9 +26,16 @@ def spread(name: str, value: float | None) -> dict[str, float | None]:
 
 def results() -> dict[str, dict[str, Any]]:
     """What the benchmarks say on a machine with one core, where no rate was reached."""
+    stage = {"count": 1, "p50": 1, "p99": 2, "p999": 3, "max": 4}
     scenario = {
         **spread("in_process_msgs_per_s", 21e6),
         **spread("ring_msgs_per_s", None),
+        **spread("plain_msgs_per_s", 30e6),
+        **spread("direct_msgs_per_s", 25e6),
+        **spread("native_msgs_per_s", None),
+        "plain_cost": 1.2,
+        "native_ratio": None,
+        "direct_native_ratio": None,
         "messages": 1000,
         "trades": 10,
     }
@@ -36,12 +43,12 @@ def results() -> dict[str, dict[str, Any]]:
         "about": "a book",
         "messages": 100,
         "trades": 1,
+        "compared": ["trades"],
         "agrees": False,
         "ours_ratio": 30.0,
         **RATES,
         **spread("ours_msgs_per_s", 20e6),
     }
-    stage = {"count": 1, "p50": 1, "p99": 2, "p999": 3, "max": 4}
     row = {"rate": 50_000, "achieved": 25_000, **stage, "stages": {"risk": stage}}
     return {
         "ring": {"raw_line_rtt_p50": None, "results": [], "reason": "one core", "host": HOST},
@@ -51,6 +58,17 @@ def results() -> dict[str, dict[str, Any]]:
             "worst_in_process_msgs_per_s": 21e6,
             "worst_ring_msgs_per_s": None,
             "symbols100_cmds_per_s": 21e6,
+            "worst_plain_cost": 1.2,
+            "worst_native_ratio": None,
+            "native": {"compiler": None, "absent": "no C++ compiler", "about": "It has no rings"},
+            "commands": {
+                "workload": "mixed",
+                "clock": "TSC",
+                "clock_ns": 10,
+                "clock_step_ns": 5,
+                "kinds": {"cancel": stage},
+            },
+            "peers": {"plain": 5e6},
             "peer_details": {"plain": peer},
             "peer_scenario": "static",
             "peers_absent": {"absent": "not installed"},
@@ -102,6 +120,15 @@ def test_what_was_not_measured_is_not_called_met() -> None:
         "100 symbols, 300k resting orders, in process",
     }
     assert verdicts["matching through rings, worst of five (generated)"] == "not measured"
+    plain = next(verdict for what, verdict in verdicts.items() if what.startswith("plain orders"))
+    assert plain == "missed by 4.3%"
+
+
+def test_what_has_no_number_to_reach_is_shown_all_the_same() -> None:
+    rows = {target.what: target for target in targets(results())}
+    beside = "matching in process, worst of five, beside"
+    assert rows[f"{beside} the fastest of plain"].reached == "4.20 x"
+    assert rows[f"{beside} its own design in C++ without rings"].reached == "-"
 
 
 def test_the_challenge_is_judged_where_its_files_were_given() -> None:
@@ -119,7 +146,9 @@ def test_the_page_says_what_is_missing() -> None:
     for said in (
         "Not measured: one core",
         "absent: not installed",
-        "**no**",
+        "**NOT trades**",
+        "C++: not measured: no C++ compiler",
+        "Two reads of the clock (TSC, 10 ns, in steps of 5 ns)",
         "not a git checkout",
         "2026-01-02",
         "The tails are the machine's",

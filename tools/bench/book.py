@@ -2,14 +2,15 @@
 
 In process: decisions are copied into a ring, matched, and every event is read, by one process.
 Through rings: one process feeds decisions and reads events, another one matches, each on its own
-core. Passes of ours and of the peers alternate; the first round of each is not counted.
+core. In the same rounds the engine's own calls play the decisions without rings, as they are and
+with plain orders only, and so does the C++ port of the design; engines from PyPI play as many of
+the first messages as they can in a while. The first round of each is not counted.
 """
 
-import os
-import statistics
-import time
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,24 +18,17 @@ from rich.console import Console
 
 from engine.topology import usable_cores
 from ipc import memory
-from ipc.record import LINE_PAIR_BYTES, Record
-from ipc.segment import populate
-from ipc.wait import Word
-from tools.bench import peers
+from tools.bench import direct, kinds, native, peers
+from tools.bench.contest import Contest
 from tools.bench.errors import BenchFailed
-from tools.bench.plain_book import Message
+from tools.bench.native import Native, NoNative, must_be_identical
+from tools.bench.passes import EVERYTHING, Pass, in_process, must_equal, through_rings
 from tools.bench.ring.placement import host_facts
 from tools.bench.series import Series
-from tools.bench.stand import Stand, feed_and_read, match_until, pump
 from tools.bench.tables import book_table
-from tools.bench.undisturbed import permitted, take_core, undisturbed
-from tools.bench.workloads import SCENARIOS, SYMBOLS100, make_stream, read_stream
+from tools.bench.undisturbed import permitted
+from tools.bench.workloads import MIXED, SCENARIOS, SYMBOLS100, make_stream, read_stream
 from tools.run import progress_bar
-
-RUN_NS_MAX: Final = 20_000_000_000
-"""A pass through rings that takes longer is broken off and reported as failed."""
-
-START_SECONDS_MAX: Final = 10.0
 
 PEER_SCENARIO: Final = "normal"
 """What peers are measured on: one book, moderate depth, the mix of the challenge."""
@@ -50,17 +44,15 @@ NOT_INCLUDED: Final = (
     "waiting: both processes spin",
 )
 
+STATE: Final = ("trades", "resting")
+"""What a pass that does not read its events is compared by."""
+
+LAPS: Final = ("in_process", "ring", "plain", "direct", "native")
+"""Everything that may take part in a round."""
+
 Make = Callable[[], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One stream, once through an empty book."""
-
-    msgs_per_s: float
-    events: int
-    trades: int
-    checksum: int
+Play = Callable[[memory.Region, int, int], Pass]
+"""Plays so many decisions on an empty book; they make so many events."""
 
 
 def streams(data: Path | None, messages_max: int | None) -> list[tuple[str, Make]]:
@@ -86,154 +78,86 @@ def _maker(scenario: Any, messages_max: int | None) -> Make:
     return lambda: make_stream(replace(scenario, messages=messages))
 
 
-# --- one pass ----------------------------------------------------------------------------------
+# --- all rounds of a stream ---------------------------------------------------------------------
 
 
-def in_process(decisions: memory.Region, count: int) -> Pass:
-    """The first `count` decisions in this process."""
-    stand: Stand = Stand.make()
-    pump(stand, decisions.start, 0)
-    with undisturbed(usable_cores()[-1]):
-        began = time.perf_counter()
-        events = pump(stand, decisions.start, count)
-        seconds = time.perf_counter() - began
-    return _finished(stand, count / seconds, events)
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """What takes part in each round of a stream."""
+
+    name: str
+    "Its figures are called this with _msgs_per_s."
+    play: Play
+    compared: tuple[str, ...] = EVERYTHING
+    "What must be as in the first pass in process."
+    verify: Callable[[memory.Region, int], object] | None = None
+    "Looks closer, once and before anything is timed."
 
 
-class Signals(Record, align=LINE_PAIR_BYTES):
-    """What the two processes of a pass tell each other."""
-
-    ready: Word
-    stop: Word
-
-
-def through_rings(decisions: memory.Region, count: int, expected: int, cores: list[int]) -> Pass:
-    """All decisions, with matching in a process of its own."""
-    stand: Stand = Stand.make()
-    signals = Signals(memory.allocate_shared(Signals.size, "bench.signals").start)
-    match_until(stand, signals.stop, 0)
-    feed_and_read(stand, decisions.start, 0, 0, 0)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            _match(stand, signals, cores[-1])
-        finally:
-            os._exit(0)
-    try:
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while signals.ready.value == 0:
-            if time.monotonic() > deadline:
-                raise BenchFailed("the process that matches did not start")
-            time.sleep(0.001)
-        with undisturbed(cores[0]):
-            began = time.perf_counter()
-            events = feed_and_read(stand, decisions.start, count, expected, RUN_NS_MAX)
-            seconds = time.perf_counter() - began
-    finally:
-        signals.stop.value = 1
-        os.waitpid(pid, 0)
-        memory.forget(memory.find(signals.address, 1))
-    return _finished(stand, count / seconds, events)
+def laps_of(cores: list[int], port: Native | None) -> list[Lap]:
+    """All that can run here, the pass in process first."""
+    laps = [Lap("in_process", _in_process)]
+    if len(cores) > 1:
+        laps.append(Lap("ring", _through(cores)))
+    for name, loop in direct.LOOPS.items():
+        laps.append(Lap(name, _direct(loop), STATE, direct.must_agree if name == "plain" else None))
+    if port is not None:
+        laps.append(Lap("native", _native(port), STATE, partial(must_be_identical, port)))
+    return laps
 
 
-def _match(stand: Stand, signals: Signals, core: int) -> None:
-    """The matching process: its memory is in place before it says that it is ready."""
-    for part in (stand.state, stand.decisions, stand.events):
-        populate(memory.find(part.address, 1))
-    take_core(core)
-    signals.ready.value = 1
-    match_until(stand, signals.stop, RUN_NS_MAX)
+def _in_process(decisions: memory.Region, count: int, events: int) -> Pass:
+    return in_process(decisions, count)
 
 
-def _finished(stand: Stand, msgs_per_s: float, events: int) -> Pass:
-    """The pass's result; gives the stand's memory back."""
-    done = Pass(msgs_per_s, events, stand.state.books.match_id, stand.checksum)
-    statistics_of = stand.ports.telemetry.statistics
-    for part in (stand.state, stand.decisions, stand.events, statistics_of):
-        memory.forget(memory.find(part.address, 1))
-    return done
+def _through(cores: list[int]) -> Play:
+    return lambda decisions, count, events: through_rings(decisions, count, events, cores)
 
 
-def must_equal(name: str, found: Pass, expected: Pass) -> None:
-    """Raises BenchFailed unless two passes over one stream made the same events."""
-    for what in ("events", "trades", "checksum"):
-        if getattr(found, what) != getattr(expected, what):
-            raise BenchFailed(
-                f"{name}: {what} {getattr(found, what)}, but the first pass in process found "
-                f"{getattr(expected, what)}: some events are lost or wrong"
-            )
+def _direct(loop: direct.Loop) -> Play:
+    return lambda decisions, count, events: direct.run(loop, decisions, count)
 
 
-# --- all passes of a stream --------------------------------------------------------------------
-
-
-@dataclass
-class Contest:
-    """A peer and ours on the same first messages."""
-
-    peer: peers.Peer
-    messages: int
-    theirs: Series = field(default_factory=Series)
-    ours: Series = field(default_factory=Series)
-    agrees: bool = True
-    trades: int = 0
-
-    def run(self, decisions: memory.Region, messages: list[Message], counts: bool) -> None:
-        """One pass of each."""
-        rate, self.trades = peers.measure(self.peer, messages[: self.messages])
-        own = in_process(decisions, self.messages)
-        self.agrees &= own.trades == self.trades
-        if counts:
-            self.theirs.rates.append(rate)
-            self.ours.rates.append(own.msgs_per_s)
-
-    def report(self) -> dict[str, Any]:
-        """What to say of the peer."""
-        ratios = [a / b for a, b in zip(self.ours.rates, self.theirs.rates, strict=True)]
-        return {
-            "about": self.peer.about,
-            "messages": self.messages,
-            "trades": self.trades,
-            "agrees": self.agrees,
-            **self.theirs.report("msgs_per_s"),
-            **self.ours.report("ours_msgs_per_s"),
-            "ours_ratio": round(statistics.median(ratios), 1),
-        }
+def _native(port: Native) -> Play:
+    return lambda decisions, count, events: port.play(decisions, count)
 
 
 def measure_stream(
     name: str,
     stream: Any,
     repeats: int,
-    cores: list[int],
+    laps: list[Lap],
     each_round: Callable[[memory.Region, bool], None] | None = None,
 ) -> dict[str, Any]:
-    """Passes over one stream, in process and (with two cores) through rings.
+    """Rounds of all laps over one stream; the first one warms up.
 
     `each_round(decisions, counts)` is called once in every round.
     """
     decisions = memory.allocate(stream.nbytes, "bench.decisions")
     decisions.view[:] = stream.tobytes()
-    own, ring = Series(), Series()
+    for lap in laps:
+        if lap.verify is not None:
+            lap.verify(decisions, len(stream))
+    series = {lap: Series() for lap in LAPS}
     first: Pass | None = None
-    for number in range(repeats + 1):  # the first one warms up
-        done = in_process(decisions, len(stream))
-        first = first or done
-        must_equal(name, done, first)
-        if number:
-            own.rates.append(done.msgs_per_s)
-        if len(cores) > 1:
-            done = through_rings(decisions, len(stream), first.events, cores)
-            must_equal(f"{name} through rings", done, first)
+    for number in range(repeats + 1):
+        for lap in laps:
+            done = lap.play(decisions, len(stream), first.events if first else 0)
+            first = first or done
+            must_equal(f"{name}, {lap.name}", done, first, lap.compared)
             if number:
-                ring.rates.append(done.msgs_per_s)
+                series[lap.name].rates.append(done.msgs_per_s)
         if each_round is not None:
             each_round(decisions, number > 0)
     memory.forget(decisions)
     assert first is not None
-    return {
-        **own.report("in_process_msgs_per_s"),
-        **ring.report("ring_msgs_per_s"),
+    found: dict[str, Any] = {}
+    for lap_name, rates in series.items():
+        found |= rates.report(f"{lap_name}_msgs_per_s")
+    return found | {
+        "native_ratio": series["in_process"].over(series["native"]),
+        "direct_native_ratio": series["direct"].over(series["native"]),
+        "plain_cost": series["plain"].over(series["direct"]),
         "messages": len(stream),
         "events": first.events,
         "trades": first.trades,
@@ -242,7 +166,7 @@ def measure_stream(
 
 
 def measure_with_peers(
-    name: str, stream: Any, repeats: int, cores: list[int], peer_seconds: float
+    name: str, stream: Any, repeats: int, laps: list[Lap], peer_seconds: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The same with a pass of each peer in every round; returns both results."""
     messages = peers.messages_of(stream)
@@ -253,7 +177,7 @@ def measure_with_peers(
         for contest in contests:
             contest.run(decisions, messages, counts)
 
-    ours = measure_stream(name, stream, repeats, cores, each_round)
+    ours = measure_stream(name, stream, repeats, laps, each_round)
     reports = {contest.peer.name: contest.report() for contest in contests}
     return ours, {
         "peers": {name: report["msgs_per_s"] for name, report in reports.items()},
@@ -261,6 +185,52 @@ def measure_with_peers(
         "peers_absent": absent,
         "peer_scenario": name,
     }
+
+
+def compile_port(folder: Path) -> tuple[Native | None, dict[str, Any]]:
+    """The C++ port, or none, and what to report of it."""
+    facts: dict[str, Any] = {"compiler": None, "absent": None, "about": native.ABOUT}
+    try:
+        port = native.build(folder)
+    except NoNative as error:
+        return None, facts | {"absent": str(error)}
+    return port, facts | {"compiler": port.compiler}
+
+
+def measure_all(
+    console: Console,
+    repeats: int,
+    made: list[tuple[str, Make]],
+    laps: list[Lap],
+    messages_max: int | None,
+    peer_seconds: float,
+) -> dict[str, Any]:
+    """All streams, one after the other."""
+    names = [name for name, _ in made]
+    peer_scenario = PEER_SCENARIO if PEER_SCENARIO in names else names[0]
+    scenarios: dict[str, dict[str, Any]] = {}
+    against: dict[str, Any] = {}
+    progress = progress_bar(console)
+    progress.live.auto_refresh = False  # no thread, because passes fork
+    with progress:
+        task = progress.add_task("books", total=len(made) + 2)
+        for name, make in made:
+            progress.update(task, description=f"books: {name}", refresh=True)
+            if name == peer_scenario:
+                scenarios[name], against = measure_with_peers(
+                    name, make(), repeats, laps, peer_seconds
+                )
+            else:
+                scenarios[name] = measure_stream(name, make(), repeats, laps)
+            progress.advance(task)
+        progress.update(task, description="books: 100 symbols", refresh=True)
+        alone = [lap for lap in laps if lap.name in ("in_process", "native")]
+        many = measure_stream("symbols100", _maker(SYMBOLS100, messages_max)(), repeats, alone)
+        progress.advance(task)
+        progress.update(task, description="books: each kind of command", refresh=True)
+        costs = kinds.measure(MIXED.name, _maker(MIXED, messages_max)(), repeats)
+        progress.advance(task)
+    return {"scenarios": scenarios, "symbols100": many, "commands": costs, **against}
 
 
 def run(
@@ -273,36 +243,19 @@ def run(
     """Measure everything; the result has the fields of `okimi bench book --json`."""
     cores = usable_cores()
     made = streams(data, messages_max)
-    names = [name for name, _ in made]
-    peer_scenario = PEER_SCENARIO if PEER_SCENARIO in names else names[0]
-    scenarios: dict[str, dict[str, Any]] = {}
-    against: dict[str, Any] = {}
-    progress = progress_bar(console)
-    progress.live.auto_refresh = False  # no thread, because passes fork
-    with progress:
-        task = progress.add_task("books", total=len(made) + 1)
-        for name, make in made:
-            progress.update(task, description=f"books: {name}", refresh=True)
-            stream = make()
-            if name == peer_scenario:
-                scenarios[name], against = measure_with_peers(
-                    name, stream, repeats, cores, peer_seconds
-                )
-            else:
-                scenarios[name] = measure_stream(name, stream, repeats, cores)
-            progress.advance(task)
-        progress.update(task, description="books: 100 symbols", refresh=True)
-        many = measure_stream("symbols100", _maker(SYMBOLS100, messages_max)(), repeats, cores[:1])
-        progress.advance(task)
-    ordered = sorted(scenarios, key=lambda name: scenarios[name]["in_process_msgs_per_s"])
-    rings = [scenarios[name]["ring_msgs_per_s"] for name in ordered]
-    return {
-        "scenarios": {name: scenarios[name] for name in ordered},
-        "worst_in_process_msgs_per_s": scenarios[ordered[0]]["in_process_msgs_per_s"],
-        "worst_ring_msgs_per_s": min(rings) if None not in rings else None,
-        "symbols100_cmds_per_s": many["in_process_msgs_per_s"],
-        "symbols100": many,
-        **against,
+    with tempfile.TemporaryDirectory(prefix="okimi-bench-") as folder:
+        port, about_port = compile_port(Path(folder))
+        laps = laps_of(cores, port)
+        result = measure_all(console, repeats, made, laps, messages_max, peer_seconds)
+    rows = sorted(result["scenarios"].items(), key=lambda item: item[1]["in_process_msgs_per_s"])
+    return result | {
+        "scenarios": dict(rows),
+        "worst_in_process_msgs_per_s": rows[0][1]["in_process_msgs_per_s"],
+        "worst_ring_msgs_per_s": _worst(rows, "ring_msgs_per_s", min),
+        "symbols100_cmds_per_s": result["symbols100"]["in_process_msgs_per_s"],
+        "worst_native_ratio": _worst(rows, "native_ratio", min),
+        "worst_plain_cost": _worst(rows, "plain_cost", max),
+        "native": about_port,
         "workload": "generated" if data is None else "challenge files",
         "repeats": repeats,
         "realtime": permitted(cores[-1]),
@@ -310,3 +263,11 @@ def run(
         "not_included": list(NOT_INCLUDED),
         "host": host_facts(tuple(dict.fromkeys((cores[0], cores[-1])))),
     }
+
+
+def _worst(
+    rows: list[tuple[str, dict[str, Any]]], name: str, choose: Callable[[list[Any]], Any]
+) -> Any:
+    """The worst figure of all scenarios; None where it was not measured."""
+    found = [row[name] for _, row in rows]
+    return None if None in found else choose(found)

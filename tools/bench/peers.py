@@ -1,8 +1,9 @@
 """Other matching engines for Python, driven over the same messages as ours.
 
 Each peer is called once a message, as its interface has it; making its order objects is part of
-the call. All count the trades, which must be as many as ours. Peers do less than ours: no
-acknowledgements are kept, and there is no ring to or from them.
+the call. What can be seen of a peer, its trades or what rests in its book at the end, must be as
+many as ours. Peers do less than ours: no acknowledgements are kept, and there is no ring to or
+from them.
 """
 
 import importlib
@@ -29,8 +30,11 @@ class Player(Protocol):
     def play(self, messages: list[Message]) -> None:
         """Execute messages in order."""
 
-    def trade_count(self) -> int:
-        """Trades so far, one for each resting order that was hit."""
+    def trade_count(self) -> int | None:
+        """Trades so far, one for each resting order that was hit; None when they are not shown."""
+
+    def resting_count(self) -> int | None:
+        """Orders in the book now; None when they are not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,21 @@ class Peer:
     make: Callable[[], Player]
 
 
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """One pass of a peer, and what it shows of what it did."""
+
+    msgs_per_s: float
+    trades: int | None
+    resting: int | None
+
+
 class _Plain(PlainBook):
     def trade_count(self) -> int:
         return len(self.trades)
+
+    def resting_count(self) -> int:
+        return len(self.orders)
 
 
 class _LightMatchingEngine:
@@ -85,6 +101,9 @@ class _LightMatchingEngine:
     def trade_count(self) -> int:
         return self.trades
 
+    def resting_count(self) -> None:
+        return None  # only a total of quantities could be had
+
 
 class _Liquibook:
     """C++ behind a SWIG interface, which reports to a listener; without one, fills are not seen."""
@@ -122,6 +141,9 @@ class _Liquibook:
     def trade_count(self) -> int:
         return int(self.listener.fills)
 
+    def resting_count(self) -> None:
+        return None  # its containers are not open to Python
+
 
 def _listener(module: Any) -> Any:
     """Liquibook's order listener, which must define all calls; it counts two kinds."""
@@ -144,29 +166,60 @@ def _listener(module: Any) -> Any:
     return Listener()
 
 
-_PACKAGES: Final[dict[str, tuple[str, Callable[[Any], Player]]]] = {
-    "liquibook": ("C++ through SWIG", _Liquibook),
-    "lightmatchingengine": ("pure Python", _LightMatchingEngine),
+class _LimitOrderBook:
+    """C++ called by ctypes. It knows no IOC and tells no trades."""
+
+    def __init__(self, module: Any) -> None:
+        self.book = module.LimitOrderBook()
+
+    def play(self, messages: list[Message]) -> None:
+        book = self.book
+        for kind, side, rests, order_id, price, lots in messages:
+            if kind == CommandKind.NEW:
+                book.limit(side == Side.BUY, order_id, lots, price)
+                if not rests and book.has(order_id):
+                    book.cancel(order_id)
+            elif book.has(order_id):  # to cancel an unknown order ends the process
+                book.cancel(order_id)
+                if kind == CommandKind.AMEND:
+                    book.limit(side == Side.BUY, order_id, lots, price)
+
+    def trade_count(self) -> None:
+        return None
+
+    def resting_count(self) -> int:
+        return int(self.book.count())
+
+
+_PACKAGES: Final[dict[str, tuple[str, str, Callable[[Any], Player]]]] = {
+    "liquibook": ("liquibook", "C++ through SWIG", _Liquibook),
+    "lightmatchingengine": (
+        "lightmatchingengine.lightmatchingengine",
+        "pure Python",
+        _LightMatchingEngine,
+    ),
+    "limit-order-book": (
+        "limit_order_book.limit_order_book",
+        "C++ through ctypes",
+        _LimitOrderBook,
+    ),
 }
+"""Distribution: module, what it is, how it is driven."""
 
 
 def available() -> tuple[list[Peer], dict[str, str]]:
     """The peers that are here, and for each that is not the reason."""
     peers = [Peer("plain_python", "dicts, deques and bisect, tools/bench/plain_book.py", _Plain)]
     absent = {}
-    for name, (about, player) in _PACKAGES.items():
+    for name, (module_name, about, player) in _PACKAGES.items():
         try:
-            module = importlib.import_module(_module_name(name))
+            module = importlib.import_module(module_name)
         except ImportError as error:
-            absent[name] = f"not installed ({error}): pip install okimi[bench]"
+            absent[name] = f"not installed ({error}): pip install okimi[peers]"
             continue
         version = importlib.metadata.version(name)
         peers.append(Peer(name, f"{about}, {version}", _maker(player, module)))
     return peers, absent
-
-
-def _module_name(name: str) -> str:
-    return f"{name}.{name}" if name == "lightmatchingengine" else name
 
 
 def _maker(player: Callable[[Any], Player], module: Any) -> Callable[[], Player]:
@@ -192,11 +245,11 @@ def count_within(peer: Peer, messages: list[Message], seconds: float) -> int:
     return min(done, len(messages))
 
 
-def measure(peer: Peer, messages: list[Message]) -> tuple[float, int]:
-    """One pass on an empty book: messages per second, trades."""
+def measure(peer: Peer, messages: list[Message]) -> Performance:
+    """One pass on an empty book."""
     player = peer.make()
     with undisturbed(usable_cores()[-1]):
         began = time.perf_counter()
         player.play(messages)
         seconds = time.perf_counter() - began
-    return len(messages) / seconds, player.trade_count()
+    return Performance(len(messages) / seconds, player.trade_count(), player.resting_count())

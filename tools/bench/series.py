@@ -20,3 +20,10 @@ class Series:
             f"{name}_min": round(min(self.rates)),
             f"{name}_max": round(max(self.rates)),
         }
+
+    def over(self, other: "Series") -> float | None:
+        """Median of the ratios of rounds, to two digits; None when one of them did not run."""
+        if not self.rates or not other.rates:
+            return None
+        ratios = [one / two for one, two in zip(self.rates, other.rates, strict=True)]
+        return round(statistics.median(ratios), 2)

@@ -1,14 +1,14 @@
 """A test stand for matching: its state, a ring in, a ring out, and nothing else.
 
-`pump` feeds decisions from an array and reads every event, in one process; `feed_and_read` does
-the same from another process than the one that matches.
+`pump` feeds decisions from an array and reads every event, in one process; `capture` keeps them;
+`feed_and_read` does the same from another process than the one that matches.
 """
 
 from typing import Any, Final
 
 from engine.matching import MatchingPorts, MatchingState, create_matching, step_matching
 from engine.messages import MESSAGE_BYTES, Event
-from engine.stage import copy_message
+from engine.stage import copy_message, copy_words
 from ipc import memory
 from ipc.clock import Clock, calibrate
 from ipc.counters import StageStatistics
@@ -51,6 +51,11 @@ class Stand(Record):
         stand.ports.telemetry.clock = clock
         stand.ports.telemetry.statistics = StageStatistics(_shared(StageStatistics.size))
         return stand
+
+    def release(self) -> None:
+        """Give the memory of the parts back."""
+        for part in (self.state, self.decisions, self.events, self.ports.telemetry.statistics):
+            memory.forget(memory.find(part.address, 1))
 
 
 def _shared(size: int) -> int:
@@ -102,6 +107,25 @@ def pump(stand: Stand, address: int, count: int) -> int:
         fed += feed(stand, address + fed * MESSAGE_BYTES, count - fed)
         moved = step_matching(stand.state, stand.ports, BATCH)
         events += read_events(stand)
+    return events
+
+
+@kernel
+def capture(stand: Stand, address: int, count: int, target: int, room: int) -> int:
+    """Like `pump`, but every event is copied to `target`, at most `room`; returns how many."""
+    fed = events = 0
+    cursor = stand.events.readers[0]
+    moved = 1
+    while moved > 0 or fed < count:
+        fed += feed(stand, address + fed * MESSAGE_BYTES, count - fed)
+        moved = step_matching(stand.state, stand.ports, BATCH)
+        found = ready(stand.events, cursor, EVENT_SLOTS)
+        assert events + found <= room, "capture: more events than expected"
+        for index in range(found):
+            source = slot(stand.events, cursor.position + index)
+            copy_words(target + (events + index) * MESSAGE_BYTES, source, MESSAGE_BYTES >> 3)
+        consume(cursor, found)
+        events += found
     return events
 
 

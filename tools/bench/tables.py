@@ -65,44 +65,7 @@ def columns(table: Table, *headings: str) -> Table:
 
 
 def book_table(result: dict[str, Any]) -> RenderableType:
-    """Scenarios, worst first, then peers."""
-    ours = columns(
-        Table(title=f"Matching alone, {result['workload']}: {machine(result['host'])}"),
-        "scenario",
-        "messages",
-        "trades",
-        "in process, /s",
-        "through rings, /s",
-    )
-    named = [*result["scenarios"].items(), ("100 symbols", result["symbols100"])]
-    for name, row in named:
-        ours.add_row(
-            name,
-            count(row["messages"]),
-            count(row["trades"]),
-            rate(row, "in_process_msgs_per_s"),
-            rate(row, "ring_msgs_per_s"),
-        )
-    theirs = columns(
-        Table(title=f"Peers on the first messages of {result['peer_scenario']}"),
-        "peer",
-        "messages",
-        "trades",
-        "messages/s",
-        "ours on them",
-        "times",
-        "same trades",
-    )
-    for name, row in result["peer_details"].items():
-        theirs.add_row(
-            name,
-            count(row["messages"]),
-            count(row["trades"]),
-            rate(row, "msgs_per_s"),
-            count(row["ours_msgs_per_s"]),
-            f"{row['ours_ratio']:.0f}",
-            "yes" if row["agrees"] else "NO",
-        )
+    """Scenarios, worst first, then the calls alone, the kinds of commands, and peers."""
     lines = [
         f"Medians (lowest-highest) of {result['repeats']} rounds after one to warm up; ours and "
         "peers in turn. Events through rings are equal to those in process (checksum).",
@@ -114,7 +77,108 @@ def book_table(result: dict[str, Any]) -> RenderableType:
     lines += [f"Left out: {name}: {why}." for name, why in result["peers_absent"].items()]
     if result["reason"]:
         lines.append(f"Not measured: {result['reason']}.")
-    return Group(ours, theirs, *lines)
+    return Group(
+        _scenarios(result), _calls(result), _commands(result["commands"]), _peers(result), *lines
+    )
+
+
+def _scenarios(result: dict[str, Any]) -> RenderableType:
+    table = columns(
+        Table(title=f"Matching alone, {result['workload']}: {machine(result['host'])}"),
+        "scenario",
+        "messages",
+        "trades",
+        "in process, /s",
+        "through rings, /s",
+    )
+    for name, row in [*result["scenarios"].items(), ("100 symbols", result["symbols100"])]:
+        table.add_row(
+            name,
+            count(row["messages"]),
+            count(row["trades"]),
+            rate(row, "in_process_msgs_per_s"),
+            rate(row, "ring_msgs_per_s"),
+        )
+    return table
+
+
+def _calls(result: dict[str, Any]) -> RenderableType:
+    table = columns(
+        Table(title="The calls alone, from memory to memory, and the same design in C++"),
+        "scenario",
+        "plain orders only, /s",
+        "all that is compiled in, /s",
+        "costs, times",
+        "C++, /s",
+        "calls / C++",
+        "in process / C++",
+    )
+    for name, row in [*result["scenarios"].items(), ("100 symbols", result["symbols100"])]:
+        table.add_row(
+            name,
+            *(rate(row, f"{each}_msgs_per_s") for each in ("plain", "direct")),
+            ratio(row["plain_cost"]),
+            rate(row, "native_msgs_per_s"),
+            ratio(row["direct_native_ratio"]),
+            ratio(row["native_ratio"]),
+        )
+    port = result["native"]
+    text = port["absent"] or f"{port['compiler']}; events equal byte for byte. {port['about']}"
+    return Group(table, f"C++: {text}.")
+
+
+def ratio(value: float | None) -> str:
+    """Two digits, or that there is none."""
+    return NONE if value is None else f"{value:.2f}"
+
+
+def _commands(result: dict[str, Any]) -> RenderableType:
+    table = columns(
+        Table(title=f"One command by its kind, workload {result['workload']}"),
+        "command",
+        "count",
+        "p50",
+        "p99",
+        "p99.9",
+        "worst",
+    )
+    for name, row in result["kinds"].items():
+        figures = (duration(row[each]) for each in ("p50", "p99", "p999", "max"))
+        table.add_row(name, count(row["count"]), *figures)
+    clock = (
+        f"Two reads of the clock ({result['clock']}) are part of each: {result['clock_ns']} ns; "
+        f"it moves in steps of {result['clock_step_ns']} ns."
+    )
+    return Group(table, clock)
+
+
+def _peers(result: dict[str, Any]) -> RenderableType:
+    table = columns(
+        Table(title=f"Peers on the first messages of {result['peer_scenario']}"),
+        "peer",
+        "messages",
+        "trades",
+        "messages/s",
+        "ours on them",
+        "times",
+        "the same",
+    )
+    for name, row in result["peer_details"].items():
+        table.add_row(
+            name,
+            count(row["messages"]),
+            count(row["trades"]),
+            rate(row, "msgs_per_s"),
+            count(row["ours_msgs_per_s"]),
+            f"{row['ours_ratio']:.0f}",
+            agreement(row),
+        )
+    return table
+
+
+def agreement(peer: dict[str, Any]) -> str:
+    """Whether a peer did the same, as far as it shows."""
+    return ("" if peer["agrees"] else "NOT ") + " and ".join(peer["compared"])
 
 
 def engine_table(result: dict[str, Any]) -> RenderableType:

@@ -11,7 +11,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from engine.messages import MESSAGE_BYTES, CommandKind, Decision, OrderType, TimeInForce
+from engine.book import key_of
+from engine.messages import (
+    MESSAGE_BYTES,
+    CommandFlag,
+    CommandKind,
+    Decision,
+    OrderType,
+    TimeInForce,
+)
 from engine.orders import NO_ORDER, find_order
 from engine.stage import copy_message
 from ipc import memory
@@ -48,6 +56,8 @@ class Scenario:
     "How often, in 1/1024, the middle moves by a tick."
     swing_ticks: int = 0
     "Amplitude of a triangle that the middle follows over the whole stream, four times."
+    amends: int = 0
+    "How many of the changes to live orders, in 1/1024, amend; the others cancel."
     messages: int = 1_000_000
 
 
@@ -58,6 +68,9 @@ SCENARIOS: Final = (
     Scenario("wide", reach_ticks=4096, depth=5000, walk=64),
     Scenario("crash", swing_ticks=4000, depth=1000, aggressive=250),
 )
+MIXED: Final = Scenario("mixed", amends=340)
+"""All kinds of commands on one book, for what each of them costs."""
+
 SYMBOLS100: Final = Scenario("symbols100", symbols=100, depth=3000, messages=2_000_000)
 
 
@@ -72,6 +85,7 @@ class Flow(Record):
     aggressive: i64
     walk: i64
     swing_ticks: i64
+    amends: i64
     made: i64
     next_order_id: i64
     live_count: i64
@@ -136,6 +150,19 @@ def make_cancel(flow: Flow, decision: Decision) -> int:
 
 
 @inlined
+def make_amend(flow: Flow, decision: Decision, symbol: int) -> None:
+    """Turn a cancel into an amendment: one half take a lot off, the others move the price."""
+    pool = flow.stand.state.books.pool
+    order = pool.orders[find_order(pool, decision.order_id)]
+    decision.kind, decision.side, decision.flags = CommandKind.AMEND, order.side, CommandFlag.LEAVES
+    decision.qty_lots = max(order.leaves_lots - 1, 1)
+    decision.price_ticks = key_of(order.price_key, order.side)
+    if draw(flow, 2) == 0:
+        towards = 1 - 2 * order.side
+        decision.price_ticks = flow.middles[symbol] - towards * (1 + draw(flow, flow.reach_ticks))
+
+
+@inlined
 def move_middle(flow: Flow, symbol: int) -> None:
     """Random walk, or a triangle over the stream."""
     if draw(flow, 1024) < flow.walk:
@@ -164,6 +191,8 @@ def generate(flow: Flow, count: int) -> None:
             make_new(flow, decision, symbol)
         else:
             symbol = make_cancel(flow, decision)
+            if flow.amends != 0 and draw(flow, 1024) < flow.amends:
+                make_amend(flow, decision, symbol)
         decision.instrument, decision.account = symbol, 1
         claim(stand.decisions, 1)
         copied = slot(stand.decisions, stand.decisions.producer.position)
@@ -186,13 +215,15 @@ def make_stream(scenario: Scenario, seed: int = 23) -> Any:
         "aggressive",
         "walk",
         "swing_ticks",
+        "amends",
         "messages",
     ):
         setattr(flow, name, getattr(scenario, name))
     for symbol in range(scenario.symbols):
         flow.middles[symbol] = START_TICKS
     generate(flow, scenario.messages)
-    decisions = np.frombuffer(bytes(target.view), DECISION)
+    decisions = np.frombuffer(bytearray(target.view), DECISION)
+    decisions["sequence"] = np.arange(1, len(decisions) + 1)
     memory.forget(target)
     return decisions
 
@@ -203,6 +234,7 @@ def read_stream(path: Path) -> Any:
     decisions = np.zeros(len(commands), DECISION)
     for name in commands.dtype.names or ():
         decisions[name] = commands[name]
+    decisions["sequence"] = np.arange(1, len(decisions) + 1)
     new = decisions["kind"] == CommandKind.NEW
     decisions["order_id"][new] = np.arange(1, np.count_nonzero(new) + 1)
     return decisions
