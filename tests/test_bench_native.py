@@ -104,12 +104,16 @@ def test_a_pass_does_what_the_engine_does(port: Native, decisions: memory.Region
     assert theirs.resting > 100
 
 
-def test_the_calls_alone_do_so_too(decisions: memory.Region) -> None:
+def test_the_calls_alone_do_so_too() -> None:
+    stream = random_decisions(8)
+    stream["reason"] = RejectReason.NONE  # the plain path is for accepted ones
+    decisions = region_of(stream)
     direct.must_agree(decisions, COUNT)
     ours = in_process(decisions, COUNT)
     for loop in direct.LOOPS.values():
         alone = direct.run(loop, decisions, COUNT)
         assert (alone.trades, alone.resting) == (ours.trades, ours.resting)
+    memory.forget(decisions)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""Matching without its stage: `execute` for each decision, from memory into one ring.
+"""Matching without its stage: one call for each decision, from memory into one ring.
 
-Shows what the calls themselves cost: no ring in, no clock, no histogram, no look ahead.
+Shows what the calls themselves cost: no ring in, no clock, no histogram, no state hash, no look
+ahead; and what it costs plain orders that every other kind may come as well.
 """
 
 import time
@@ -8,11 +9,10 @@ from collections.abc import Callable
 from typing import Final
 
 from engine.limits import EVENTS_PER_SLICE_MAX
-from engine.matching import execute
+from engine.matching import execute, execute_plain, is_busy, resume
 from engine.messages import MESSAGE_BYTES, Decision
 from engine.stage import open_outbox
 from engine.topology import usable_cores
-from engine.trading import sweep
 from ipc import memory
 from ipc.jit import inlined, kernel
 from ipc.ring import consume, publish, ready
@@ -25,8 +25,10 @@ from tools.bench.undisturbed import undisturbed
 def hand_out(stand: Stand, folds: int) -> int:
     """Publish what was written and take it, with `folds` into the checksum; returns how many."""
     out, cursor = stand.ports.events, stand.events.readers[0]
-    made = out.pending
+    held = min(is_busy(stand.state.books), out.pending)  # the last event may still change
+    made = out.pending - held
     publish(out.ring, made)
+    out.held = held
     if folds != 0:
         read_events(stand)
     else:
@@ -39,9 +41,9 @@ def hand_out(stand: Stand, folds: int) -> int:
 def go_on(stand: Stand, folds: int) -> int:
     """Whatever is left of a command that is longer than one step; returns events handed out."""
     events = 0
-    while stand.state.taker.active != 0:
+    while is_busy(stand.state.books) != 0:
         events += hand_out(stand, folds)
-        sweep(stand.state.books, stand.state.taker, stand.ports.events)
+        resume(stand.state, stand.ports.events)
     return events
 
 
@@ -59,8 +61,22 @@ def play_all(stand: Stand, address: int, count: int, folds: int) -> int:
     return events + hand_out(stand, folds)
 
 
+@kernel
+def play_plain(stand: Stand, address: int, count: int, folds: int) -> int:
+    """The same by `execute_plain`, which takes accepted plain orders in plain trading only."""
+    out = stand.ports.events
+    events = 0
+    open_outbox(out, EVENT_SLOTS)
+    for index in range(count):
+        if out.claimed - out.pending < EVENTS_PER_SLICE_MAX:
+            events += hand_out(stand, folds)
+        execute_plain(stand.state, Decision(address + index * MESSAGE_BYTES), out)
+        events += go_on(stand, folds)
+    return events + hand_out(stand, folds)
+
+
 Loop = Callable[[Stand, int, int, int], int]
-LOOPS: Final[dict[str, Loop]] = {"direct": play_all}
+LOOPS: Final[dict[str, Loop]] = {"plain": play_plain, "direct": play_all}
 """By the name of its figures."""
 
 
