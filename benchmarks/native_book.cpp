@@ -8,6 +8,10 @@
 // "layout.hpp" is made by tools/bench/native.py from the declarations in engine/: the messages,
 // the values of the enumerations, the limits. Nothing is declared twice.
 
+#include <algorithm>
+#include <functional>
+#include <iterator>
+
 #include "layout.hpp"
 
 #define COLD __attribute__((noinline))
@@ -52,15 +56,14 @@ struct Taker {  // the order that is trading: what its decision says, and how fa
     uint8_t side, order_type, time_in_force, post_only;
     uint32_t slot;
     int64_t total_lots, leaves_lots, limit_key;
+    bool may_rest() const {
+        return order_type == OrderType::LIMIT && time_in_force == TimeInForce::GTC;
+    }
 };
 
 inline int64_t key_of(int64_t price_ticks, int64_t side) { return price_ticks ^ (side - 1); }
 inline uint64_t bit_of(int64_t price_key) { return 1ull << (price_key & (CHUNK_TICKS - 1)); }
-inline int64_t lesser(int64_t one, int64_t other) { return one < other ? one : other; }
 inline uint8_t level_flag(int64_t side) { return uint8_t(EventFlag::LEVEL_BID << side); }
-inline bool may_rest(uint8_t order_type, uint8_t time_in_force) {
-    return order_type == OrderType::LIMIT && time_in_force == TimeInForce::GTC;
-}
 
 struct Engine {
     Books& books;
@@ -68,17 +71,17 @@ struct Engine {
     int64_t mask;
 
     void execute(const Decision& decision) {
-        if (decision.reason != RejectReason::NONE) refuse(decision, decision.reason);
-        else if (decision.kind == CommandKind::NEW) new_order(decision);
-        else if (decision.kind == CommandKind::CANCEL) cancel(decision);
-        else amend(decision);
+        if (decision.reason != RejectReason::NONE) return refuse(decision, decision.reason);
+        if (decision.kind == CommandKind::NEW) return new_order(decision);
+        uint32_t index = find_owned(decision);
+        if (index == NONE) refuse(decision, RejectReason::UNKNOWN_ORDER);
+        else if (decision.kind == CommandKind::AMEND) amend(decision, index);
+        else remove(decision, index, RejectReason::CANCELED_BY_CLIENT);
     }
 
     SideBook& side_of(int64_t instrument, int64_t side) const {
         return books.sides[instrument * 2 + side];
     }
-
-    // --- asking for memory that the next decisions will use: engine/lookahead.py ----------------
 
     Order& named(const Decision& decision) const {
         return books.orders[books.map[decision.order_id & (ORDER_MAP_SLOTS - 1)]];
@@ -114,14 +117,11 @@ struct Engine {
         }
     }
 
-    // --- events ---------------------------------------------------------------------------------
-
     template <class Kind>
     Kind& begin(const Decision& cause, uint8_t kind, uint8_t flags, int64_t level_lots) {
         Kind& event = *reinterpret_cast<Kind*>(events + (books.events_made & mask) * MESSAGE_BYTES);
         event.sequence = ++books.events_made;
-        event.kind = kind, event.flags = flags, event.source = cause.source;
-        event.reason = RejectReason::NONE;
+        event.kind = kind, event.flags = flags, event.source = cause.source, event.reason = 0;
         event.account = cause.account, event.instrument = cause.instrument;
         event.order_id = cause.order_id, event.level_lots = level_lots;
         event.dseq = cause.sequence, event.source_sequence = cause.source_sequence;
@@ -133,9 +133,9 @@ struct Engine {
 
     template <class Kind>
     static void repeat(Kind& event, const Decision& cause, uint16_t reason) {
-        event.reason = reason, event.side = cause.side;
+        event.reason = reason, event.side = cause.side, event.price_ticks = cause.price_ticks;
         event.order_type = cause.order_type, event.time_in_force = cause.time_in_force;
-        event.price_ticks = cause.price_ticks, event.qty_lots = cause.qty_lots;
+        event.qty_lots = cause.qty_lots;
     }
 
     void order_event(const Decision& cause, uint8_t kind, uint8_t flags, uint16_t reason,
@@ -143,8 +143,7 @@ struct Engine {
         if (cause.flags & CommandFlag::POST_ONLY) flags |= EventFlag::POST_ONLY;
         OrderEvent& event = begin<OrderEvent>(cause, kind, flags, level_lots);
         repeat(event, cause, reason);
-        for (size_t word = 0; word < sizeof event.client_order_id / 8; word++)
-            event.client_order_id[word] = cause.client_order_id[word];
+        std::copy_n(cause.client_order_id, std::size(event.client_order_id), event.client_order_id);
     }
 
     ChangeEvent& change(const Decision& cause, uint8_t kind, uint8_t flags, int64_t level_lots) {
@@ -175,15 +174,13 @@ struct Engine {
         event.reason = reason;
     }
 
-    // --- order pool and id map ------------------------------------------------------------------
-
     uint32_t find_owned(const Decision& decision) const {
         uint32_t index = books.map[decision.order_id & (ORDER_MAP_SLOTS - 1)];
         while (index != NONE && books.orders[index].order_id != decision.order_id)
             index = books.orders[index].chained;
         const Order& order = books.orders[index];
-        bool owned = order.account == decision.account && order.instrument == decision.instrument;
-        return owned ? index : NONE;
+        bool own = order.account == decision.account && order.instrument == decision.instrument;
+        return own ? index : NONE;
     }
 
     uint32_t take_slot(int64_t order_id) {
@@ -202,24 +199,16 @@ struct Engine {
         while (*entry != index) entry = &books.orders[*entry].chained;
         *entry = order.chained;
         order.order_id = 0, order.chained = uint32_t(books.orders_free);
-        books.orders_free = index;
-        books.orders_live -= 1;
+        books.orders_free = index, books.orders_live -= 1;
     }
-
-    // --- price chunks and levels ----------------------------------------------------------------
 
     Level& level_of(const Order& order) const {
         return books.chunks[order.chunk].levels[order.price_key & (CHUNK_TICKS - 1)];
     }
 
     static int64_t chunk_place(const SideBook& side, int64_t key) {
-        int64_t low = 0, high = side.count;
-        while (low < high) {
-            int64_t middle = (low + high) >> 1;
-            if (side.keys[middle] > key) low = middle + 1;
-            else high = middle;
-        }
-        return low;
+        const int64_t* end = side.keys + side.count;
+        return std::lower_bound(side.keys, end, key, std::greater<int64_t>()) - side.keys;
     }
 
     COLD uint32_t find_or_add_chunk(SideBook& side, int64_t key) {
@@ -231,8 +220,7 @@ struct Engine {
         uint32_t index = uint32_t(books.chunk_free);
         if (index != NONE) books.chunk_free = books.chunks[index].next_free;
         else index = uint32_t(++books.chunks_used);
-        books.chunks_live += 1;
-        books.chunks[index].key = key;
+        books.chunks_live += 1, books.chunks[index].key = key;
         for (int64_t at = side.count++; at > place; at--)
             side.keys[at] = side.keys[at - 1], side.chunks[at] = side.chunks[at - 1];
         side.keys[place] = key, side.chunks[place] = index;
@@ -247,8 +235,7 @@ struct Engine {
         uint32_t& hot = side.hot[chunk.key & (HOT_CHUNKS - 1)];
         if (hot == index) hot = NONE;
         chunk.next_free = books.chunk_free;
-        books.chunk_free = index;
-        books.chunks_live -= 1;
+        books.chunk_free = index, books.chunks_live -= 1;
     }
 
     uint32_t can_rest(SideBook& side, int64_t price_key, int64_t lots) {
@@ -311,8 +298,6 @@ struct Engine {
         return false;
     }
 
-    // --- commands -------------------------------------------------------------------------------
-
     int64_t rest(const Taker& taker, uint32_t index, uint32_t chunk) {
         Order& order = books.orders[index];
         order.price_key = key_of(taker.cause.price_ticks, taker.side), order.side = taker.side;
@@ -326,26 +311,24 @@ struct Engine {
         uint8_t post_only = cause.flags & CommandFlag::POST_ONLY;
         int64_t lots = cause.qty_lots, limit_key = key_of(cause.price_ticks, 1 - cause.side);
         const SideBook& opposite = side_of(cause.instrument, 1 - cause.side);
-        bool rests = may_rest(cause.order_type, cause.time_in_force);
-        bool crosses = opposite.best_key <= limit_key;
+        Taker taker{cause, cause.side, cause.order_type, cause.time_in_force, post_only,
+                    NONE, lots, lots, limit_key};
+        bool rests = taker.may_rest(), crosses = opposite.best_key <= limit_key;
         if (crosses && rests && post_only) return refuse(cause, RejectReason::WOULD_TRADE);
         if (rests && books.orders_live >= books.orders_limit)
             return refuse(cause, RejectReason::BOOK_FULL);
-        Taker taker{cause, cause.side, cause.order_type, cause.time_in_force, post_only,
-                    NONE, lots, lots, limit_key};
         if (crosses || !rests) {
-            order_event(cause, EventKind::ACCEPTED, 0, RejectReason::NONE, 0);
-            bool all = cause.time_in_force == TimeInForce::FOK;
-            if (all && !can_fill(opposite, limit_key, lots))
-                return end_unfilled(taker, RejectReason::FOK_UNFILLABLE);
-            return sweep(taker);
+            order_event(cause, EventKind::ACCEPTED, 0, 0, 0);
+            if (cause.time_in_force != TimeInForce::FOK || can_fill(opposite, limit_key, lots))
+                return sweep(taker);
+            return end_unfilled(taker, RejectReason::FOK_UNFILLABLE);
         }
         SideBook& own = side_of(cause.instrument, cause.side);
         uint32_t chunk = can_rest(own, key_of(cause.price_ticks, cause.side), lots);
         if (chunk == NONE) return refuse(cause, RejectReason::BOOK_FULL);
         int64_t level_lots = rest(taker, take_slot(cause.order_id), chunk);
         uint8_t flags = EventFlag::LAST | level_flag(cause.side);
-        order_event(cause, EventKind::ACCEPTED, flags, RejectReason::NONE, level_lots);
+        order_event(cause, EventKind::ACCEPTED, flags, 0, level_lots);
     }
 
     void sweep(Taker& taker) {
@@ -362,7 +345,7 @@ struct Engine {
         Level& level = books.chunks[chunk].levels[key & (CHUNK_TICKS - 1)];
         uint32_t slot = level.head;
         Order& maker = books.orders[slot];
-        int64_t lots = lesser(maker.leaves_lots, taker.leaves_lots);
+        int64_t lots = std::min(maker.leaves_lots, taker.leaves_lots);
         maker.leaves_lots -= lots, taker.leaves_lots -= lots, level.lots -= lots;
         uint8_t flags = level_flag(maker.side) | (taker.leaves_lots == 0 ? EventFlag::LAST : 0);
         TradeEvent& event = begin<TradeEvent>(taker.cause, EventKind::TRADE, flags, level.lots);
@@ -381,22 +364,16 @@ struct Engine {
 
     void settle_rest(const Taker& taker) {
         SideBook& own = side_of(taker.cause.instrument, taker.side);
-        bool rests = may_rest(taker.order_type, taker.time_in_force);
         int64_t key = key_of(taker.cause.price_ticks, taker.side);
-        uint32_t chunk = rests ? can_rest(own, key, taker.leaves_lots) : NONE;
+        uint32_t chunk = taker.may_rest() ? can_rest(own, key, taker.leaves_lots) : NONE;
         if (chunk == NONE) {
             if (taker.slot != NONE) return_slot(taker.slot);
-            uint16_t reason = rests ? RejectReason::BOOK_FULL : RejectReason::IOC_REMAINDER;
-            return end_unfilled(taker, reason);
+            bool full = taker.may_rest();
+            end_unfilled(taker, full ? RejectReason::BOOK_FULL : RejectReason::IOC_REMAINDER);
+            return;
         }
         uint32_t index = taker.slot != NONE ? taker.slot : take_slot(taker.cause.order_id);
         rest_of(taker, EventKind::RESTED, level_flag(taker.side), rest(taker, index, chunk));
-    }
-
-    void cancel(const Decision& decision) {
-        uint32_t index = find_owned(decision);
-        if (index == NONE) refuse(decision, RejectReason::UNKNOWN_ORDER);
-        else remove(decision, index, RejectReason::CANCELED_BY_CLIENT);
     }
 
     void remove(const Decision& decision, uint32_t index, uint16_t reason) {
@@ -410,9 +387,7 @@ struct Engine {
         return_slot(index);
     }
 
-    void amend(const Decision& decision) {
-        uint32_t index = find_owned(decision);
-        if (index == NONE) return refuse(decision, RejectReason::UNKNOWN_ORDER);
+    void amend(const Decision& decision, uint32_t index) {
         Order& order = books.orders[index];
         int64_t filled = order.qty_lots - order.leaves_lots, leaves = decision.qty_lots;
         if (!(decision.flags & CommandFlag::LEAVES)) leaves -= filled;
