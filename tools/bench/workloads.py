@@ -224,6 +224,7 @@ def make_stream(scenario: Scenario, seed: int = 23) -> Any:
     generate(flow, scenario.messages)
     decisions = np.frombuffer(bytearray(target.view), DECISION)
     decisions["sequence"] = np.arange(1, len(decisions) + 1)
+    stand.release()
     memory.forget(target)
     return decisions
 
