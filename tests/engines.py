@@ -22,9 +22,12 @@ DECISION_CODEC = Codec(EngineDecision)
 class Engine:
     """A venue of the engine for a market of the twin."""
 
-    def __init__(self, market: Market) -> None:
-        """Configure the market as text and check that the engine read the same integers."""
-        config = Config.build(**market.tables())
+    def __init__(self, market: Market, **rings: int) -> None:
+        """Configure the market as text and check that the engine read the same integers.
+
+        `rings` are keys of that table of the configuration.
+        """
+        config = Config.build(**market.tables(), rings=rings)
         for made, meant in zip(config.instruments, market.instruments, strict=True):
             assert {name: getattr(made, name) for name in meant._fields} == meant._asdict()
         self.venue = InProcessVenue(config, market.orders_max)
@@ -80,9 +83,9 @@ class Engine:
 
 
 @contextmanager
-def engine_for(market: Market) -> Iterator[Engine]:
+def engine_for(market: Market, **rings: int) -> Iterator[Engine]:
     """A fresh venue, whose memory is released afterwards."""
-    engine = Engine(market)
+    engine = Engine(market, **rings)
     try:
         yield engine
     finally:

@@ -4,13 +4,10 @@ Both have exactly the engine's books whenever they say that they know them, and 
 comes back to them by SNAPSHOT commands that it sends like any other client.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from random import Random
 
 import pytest
 
-from engine.config import Config
 from engine.inprocess import InProcessVenue
 from engine.marketdata import Follower
 from engine.messages import MESSAGE_BYTES, CommandKind, Side, decode_events
@@ -19,7 +16,8 @@ from ipc.jit import INTERPRETED
 from ipc.ring import Observer, observe
 from tests import twin
 from tests.bulk_streams import EVERYTHING, ICEBERGS, Habits, bulk
-from tests.desk import Stream, as_array
+from tests.desk import as_array
+from tests.engines import engine_for
 from tests.true_books import shown_orders
 
 pytestmark = pytest.mark.timeout(600)
@@ -58,27 +56,12 @@ class LappedReader:
         return [twin.Command(0, CommandKind.SNAPSHOT, instrument=number) for number in wanted]
 
 
-@contextmanager
-def venue_for(stream: Stream) -> Iterator[InProcessVenue]:
-    tables = stream.market.tables()
-    tables["rings"] = tables.get("rings", {}) | {"event_slots": EVENT_SLOTS}
-    venue = InProcessVenue(Config.build(**tables), stream.market.orders_max)
-    try:
-        yield venue
-    finally:
-        parts = venue.venue
-        for part in (parts.ingest, parts.risk, parts.matching, parts.reference, parts.counters):
-            memory.forget(memory.find(part.address, 1))
-        for ring in parts.rings.values():
-            memory.forget(memory.find(ring.address, 1))
-
-
 def check(venue: InProcessVenue, follower: Follower) -> int:
     """Compare all books that are known with the engine's; how many these are."""
     known = [market for market in follower.markets.values() if market.known]
     for market in known:
         for side in Side:
-            truth = shown_orders(venue.venue.matching, market.number, side)
+            truth = shown_orders(venue.venue.matching[0], market.number, side)
             orders = [
                 (each.order_id, each.price_ticks, each.lots) for each in market.l3.orders(side)
             ]
@@ -102,7 +85,8 @@ def test_readers_have_the_books_of_the_engine(seed: int, habits: Habits) -> None
     stream, random = bulk(seed, count, habits, 3), Random(seed)
     phases = {number: each.phase for number, each in enumerate(stream.market.instruments)}
     faithful, late = Follower(phases), count // 4
-    with venue_for(stream) as venue:
+    with engine_for(stream.market, event_slots=EVENT_SLOTS) as engine:
+        venue = engine.venue
 
         def execute(commands: list[twin.Command]) -> None:
             for event in venue.execute(as_array(commands)):
