@@ -101,7 +101,7 @@ class Books(Record, align=CACHE_LINE_BYTES):
     chunks: Array[Chunk] = length(CHUNKS_MAX)
     sides: Array[SideBook] = length(SIDES_PER_INSTRUMENT * INSTRUMENTS_MAX)
     "Side `instrument * SIDES_PER_INSTRUMENT + side`."
-    details: Array[Detail] = length(ORDERS_MAX)
+    details: Array[Detail] = length(ORDERS_MAX + 1)
 
 
 @inlined

@@ -30,6 +30,8 @@ class OrderFlag(IntEnum):
     PEGGED = 16
     UNSEEN = 32
     "Nothing of it is shown."
+    PARENT = 64
+    "Others enter when it is filled."
 
 
 class Order(Record, align=CACHE_LINE_BYTES):
@@ -111,6 +113,8 @@ class Detail(Record, align=LINE_PAIR_BYTES):
     trail_limit: u8
     fired: u8
     "1 after its trigger was reached."
+    assembly: u8
+    "1 + source of the list that holds it and is not complete, 0: none."
     roster: u8
     "1 + Roster that it is in, 0: none."
     season: u8
@@ -128,7 +132,7 @@ class OrderPool(Record, align=CACHE_LINE_BYTES):
     free: i64
     "First of the chain of returned slots."
     map: Array[u32] = length(ORDER_MAP_SLOTS)
-    orders: Array[Order] = length(ORDERS_MAX)
+    orders: Array[Order] = length(ORDERS_MAX + 1)
 
 
 class Pool(Protocol):
@@ -159,8 +163,11 @@ def has_room(pool: Pool) -> bool:
 
 @inlined
 def take_slot(pool: Pool, order_id: int) -> int:
-    """Take a slot for `order_id` and enter it in the map; check `has_room` first."""
-    assert pool.live < pool.limit, "take_slot: the pool is full"
+    """Take a slot for `order_id` and enter it in the map.
+
+    Check `has_room` first; one order more may pass through that will not stay.
+    """
+    assert pool.live <= pool.limit, "take_slot: the pool is full"
     index = pool.free
     if index != NO_ORDER:
         pool.free = pool.orders[index].chained

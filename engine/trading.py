@@ -25,8 +25,9 @@ from engine.events import accept, change_event, finish, level_flag, refuse_order
 from engine.limits import ACTION_EVENTS_MAX, CHUNK_TICKS, FILLS_PER_STEP_MAX
 from engine.market.ending import (
     end_by_id,
-    end_filled,
     forget,
+    release_children,
+    take_parent,
     take_partner,
 )
 from engine.market.prevention import look_for, remember_cause, set_bands, stand_off
@@ -90,6 +91,8 @@ def rest_plain(books: Books, decision: Decision, out: Outbox) -> None:
     link(books, own, index, chunk)
     watch = books.markets[decision.instrument].watch
     level_lots = shown_total(books, chunk, key & (CHUNK_TICKS - 1), watch)
+    if watch != 0:
+        books.markets[decision.instrument].entered = 1
     accept(out, decision, level_flag(side), level_lots)
 
 
@@ -208,9 +211,6 @@ def fill_best(books: Books, taker: Taker, opposite: SideBook, watch: int, out: O
     event.leaves_lots = taker.leaves_lots
     event.maker_order_id, event.maker_leaves_lots = maker.order_id, maker.leaves_lots
     event.maker_account, event.match_id = maker.account, books.match_id
-    partner = 0
-    if maker.flags & OrderFlag.LINKED:
-        partner = take_partner(books, maker_slot)
     if maker.leaves_lots == 0:
         level.head = maker.next
         if level.head == NO_ORDER:
@@ -218,33 +218,39 @@ def fill_best(books: Books, taker: Taker, opposite: SideBook, watch: int, out: O
             close_level(books, opposite, chunk_index, number)
         else:
             books.pool.orders[level.head].previous = NO_ORDER
-        if special != 0:
-            end_maker(books, maker_slot)
-        else:
+        if special == 0:
             return_slot(books.pool, maker_slot)
-    if partner | taker.linked != 0:
-        end_partners(books, partner, out)
+    if special | taker.linked != 0:
+        tell_lists(books, maker_slot, special, out)
 
 
 @kernel
-def end_partners(books: Books, partner: int, out: Outbox) -> None:
-    """After a trade: the maker's OCO partner ends, and the taker's."""
+def tell_lists(books: Books, slot: int, special: int, out: Outbox) -> None:
+    """After a trade: end a special maker that is filled, then what the lists of both want.
+
+    The taker's list comes first. `slot` is the maker's; a plain one that is filled is gone.
+    """
     remember_cause(books)
-    end_by_id(books, partner, RejectReason.LIST_DONE.value, out)
     taker = books.taker
-    if taker.linked != 0:
-        taker.linked = 0
-        partner = take_partner(books, taker.order_slot)
+    partner = parent = 0
+    if special != 0:
+        maker = books.pool.orders[slot]
+        if maker.flags & OrderFlag.LINKED:
+            partner = take_partner(books, slot)
+        parent = take_parent(books, slot)
+        if maker.leaves_lots == 0:
+            if maker.flags & OrderFlag.RESERVE:
+                drop_reserve(books, slot)
+            forget(books, slot)
+    if taker.linked & OrderFlag.LINKED:
+        mine = take_partner(books, taker.order_slot)
+        end_by_id(books, mine, RejectReason.LIST_DONE.value, out)
+    if taker.linked & OrderFlag.PARENT and taker.leaves_lots == 0:
+        release_children(books, taker.order_slot)
+    taker.linked &= ~OrderFlag.LINKED.value
+    if partner != taker.order_id:
         end_by_id(books, partner, RejectReason.LIST_DONE.value, out)
-
-
-@kernel
-def end_maker(books: Books, slot: int) -> None:
-    """A special order, which has left its level, was filled completely by the taker."""
-    remember_cause(books)
-    if books.pool.orders[slot].flags & OrderFlag.RESERVE:
-        drop_reserve(books, slot)
-    end_filled(books, slot)
+    release_children(books, parent)
 
 
 @inlined
@@ -275,7 +281,7 @@ def end_sweep(books: Books, out: Outbox) -> None:
     if taker.leaves_lots == 0 and taker.ends == 0:
         if slot != NO_ORDER:
             if books.pool.orders[slot].flags & OrderFlag.SPECIAL:
-                end_filled(books, slot)
+                forget(books, slot)
             else:
                 return_slot(books.pool, slot)
         return
@@ -303,6 +309,8 @@ def settle_rest(books: Books, out: Outbox) -> None:
         return
     market = books.markets[taker.instrument]
     market.entered = 1
+    if books.work.own_id == taker.order_id:
+        books.work.own_id = 0
     if order.flags & OrderFlag.SPECIAL:
         books.details[slot].place = Place.BOOK
     number = order.price_key & (CHUNK_TICKS - 1)

@@ -2,7 +2,6 @@
 
 from engine.book import Books
 from engine.market.calendar import schedule
-from engine.market.ending import forget
 from engine.market.rows import join_season
 from engine.market.state import Season
 from engine.messages import (
@@ -48,6 +47,8 @@ def admit(books: Books, decision: Decision) -> int:
         schedule(books, slot)
     elif decision.time_in_force == TimeInForce.DAY:
         join_season(books, slot, Season.DAY.value)
+    elif decision.time_in_force >= TimeInForce.AT_OPEN:
+        join_season(books, slot, Season.AUCTION.value)
     return slot
 
 
@@ -61,6 +62,6 @@ def clear_detail(books: Books, slot: int) -> None:
     detail.partner = detail.child_1 = detail.child_2 = 0
     detail.heap_place = 0
     detail.trigger = detail.peg = detail.instructions = detail.trail_limit = 0
-    detail.place = detail.fired = detail.roster = detail.season = 0
+    detail.place = detail.fired = detail.assembly = detail.roster = detail.season = 0
     detail.order_type, detail.time_in_force = OrderType.LIMIT, TimeInForce.GTC
     detail.prevention = Prevention.NONE

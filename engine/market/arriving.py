@@ -5,8 +5,8 @@ from engine.events import accept, accept_terms, level_flag, refuse_order
 from engine.limits import CHUNK_TICKS
 from engine.market.admitting import admit
 from engine.market.ending import forget
-from engine.market.entering import collects, enter
-from engine.market.lists import join_list
+from engine.market.entering import collects, enter, is_at_once, slid_ticks
+from engine.market.lists import goes_on, join_list
 from engine.market.resting import enter_level, shown_total
 from engine.market.rows import join_season
 from engine.market.state import NO_TICKS, Season
@@ -19,6 +19,7 @@ from engine.messages import (
     Peg,
     Phase,
     RejectReason,
+    Side,
     TimeInForce,
     Trigger,
 )
@@ -70,41 +71,90 @@ def collect_plain(books: Books, decision: Decision, out: Outbox) -> None:
 
 @kernel
 def refusal(books: Books, decision: Decision) -> int:
-    """Why a new order with terms is refused for the phase, its time, or for want of a price."""
+    """Why a new order with terms is refused, or NONE."""
     market, terms = books.markets[decision.instrument], decision.terms
+    listed = terms.list_kind != ListKind.NONE
+    trailing = terms.trigger >= Trigger.TRAIL_TICKS
+    reason = forbidden(books, decision)
+    if reason == RejectReason.NONE:
+        if listed:
+            if not goes_on(books, decision):
+                reason = RejectReason.LIST_BROKEN.value
+        elif trailing and market.last_ticks == NO_TICKS:
+            reason = RejectReason.NO_OPPOSITE.value
+        elif would_trade(books, decision):
+            reason = RejectReason.WOULD_TRADE.value
+    if reason == RejectReason.NONE and not has_room(books.pool):
+        if listed or may_stay(books, decision):
+            reason = RejectReason.BOOK_FULL.value
+    return reason
+
+
+@kernel
+def forbidden(books: Books, decision: Decision) -> int:
+    """Rule 1, and the time of GTD orders."""
+    phase, terms = books.markets[decision.instrument].phase, decision.terms
     tif = decision.time_in_force
     later = terms.trigger != Trigger.NONE or terms.list_kind != ListKind.NONE
-    opening = market.phase == Phase.PRE_OPEN or market.phase == Phase.OPENING_AUCTION
+    opening = phase == Phase.PRE_OPEN or phase == Phase.OPENING_AUCTION
     if tif == TimeInForce.AT_OPEN and not opening:
         return RejectReason.PHASE_FORBIDS.value
-    if market.phase != Phase.CONTINUOUS and not later:
-        at_once = tif == TimeInForce.IOC or tif == TimeInForce.FOK
-        if at_once or decision.order_type == OrderType.MARKET_TO_LIMIT or terms.minimum_lots > 0:
+    if phase != Phase.CONTINUOUS and not later:
+        needs_trading = (
+            is_at_once(tif)
+            or decision.order_type == OrderType.MARKET_TO_LIMIT
+            or terms.minimum_lots > 0
+        )
+        if needs_trading:
             return RejectReason.PHASE_FORBIDS.value
     if tif == TimeInForce.GTD and terms.at_ns <= books.calendar.clock_ns:
         return RejectReason.EXPIRED.value
-    if not has_room(books.pool):
-        return RejectReason.BOOK_FULL.value
-    trailing = terms.trigger >= Trigger.TRAIL_TICKS and terms.list_kind == ListKind.NONE
-    if trailing and market.last_ticks == NO_TICKS:
-        return RejectReason.NO_OPPOSITE.value
     return RejectReason.NONE.value
 
 
 @kernel
-def would_trade(books: Books, decision: Decision) -> bool:
-    """Whether a post-only order that may not slide is to be refused because it would trade."""
-    terms = decision.terms
-    if decision.flags & CommandFlag.POST_ONLY == 0 or terms.instructions & Instruction.SLIDE:
+def wakes_now(books: Books, decision: Decision) -> bool:
+    """Whether an order with a trigger is woken on arrival."""
+    market, terms = books.markets[decision.instrument], decision.terms
+    if terms.trigger >= Trigger.TRAIL_TICKS or market.phase != Phase.CONTINUOUS:
         return False
-    if books.markets[decision.instrument].phase != Phase.CONTINUOUS:
+    if market.last_ticks == NO_TICKS:
+        return False
+    upward = (decision.side == Side.BUY) != (terms.trigger == Trigger.TOUCH)
+    if upward:
+        return market.last_ticks >= terms.trigger_ticks
+    return market.last_ticks <= terms.trigger_ticks
+
+
+@kernel
+def may_stay(books: Books, decision: Decision) -> bool:
+    """Whether an order with terms, not of a list, may be there after its command."""
+    phase, terms = books.markets[decision.instrument].phase, decision.terms
+    if terms.trigger != Trigger.NONE and not wakes_now(books, decision):
+        return True
+    if phase != Phase.CONTINUOUS or decision.time_in_force >= TimeInForce.AT_OPEN:
+        return True
+    return decision.order_type == OrderType.LIMIT and not is_at_once(decision.time_in_force)
+
+
+@kernel
+def would_trade(books: Books, decision: Decision) -> bool:
+    """Rule 9: whether a post-only order is to be refused because it would trade."""
+    terms, instrument = decision.terms, decision.instrument
+    if decision.flags & CommandFlag.POST_ONLY == 0:
+        return False
+    if books.markets[instrument].phase != Phase.CONTINUOUS:
         return False
     if terms.trigger != Trigger.NONE or terms.peg != Peg.NONE:
         return False
     if decision.time_in_force >= TimeInForce.AT_OPEN:
         return False
-    opposite = side_of(books, decision.instrument, 1 - decision.side)
-    return opposite.best_key <= key_of(decision.price_ticks, 1 - decision.side)
+    opposite = side_of(books, instrument, 1 - decision.side)
+    if opposite.best_key > key_of(decision.price_ticks, 1 - decision.side):
+        return False
+    if terms.instructions & Instruction.SLIDE:
+        return slid_ticks(books, instrument, decision.side) == NO_TICKS
+    return True
 
 
 @kernel
@@ -114,13 +164,11 @@ def new_with_terms(books: Books, decision: Decision, out: Outbox) -> None:
     if reason != RejectReason.NONE:
         refuse_order(out, decision, reason)
         return
+    books.work.own_id = decision.order_id
     if decision.terms.list_kind != ListKind.NONE:
         slot = join_list(books, decision, out)
-        if slot != NO_ORDER:
-            enter(books, slot, 0, out)
-        return
-    if would_trade(books, decision):
-        refuse_order(out, decision, RejectReason.WOULD_TRADE.value)
-        return
-    accept_terms(out, decision)
-    enter(books, admit(books, decision), 0, out)
+    else:
+        accept_terms(out, decision)
+        slot = admit(books, decision)
+    if slot != NO_ORDER:
+        enter(books, slot, 0, out)

@@ -8,7 +8,14 @@ linear in the levels that cross. The uncross is one trade a step, so it can be i
 from engine.book import Books, SideBook, close_level, key_of, side_of
 from engine.events import change_event, trade_event
 from engine.limits import CHUNK_TICKS
-from engine.market.ending import end_by_id, end_filled, take_partner
+from engine.market.ending import (
+    end_by_id,
+    forget,
+    release_children,
+    take_parent,
+    take_partner,
+)
+from engine.market.prevention import static_ticks
 from engine.market.resting import drop_reserve, offered, shown_total, turn_reserve
 from engine.market.scanning import first_level, level_lots, next_level
 from engine.market.state import NO_TICKS, Scan, Uncross
@@ -207,7 +214,7 @@ def reference_of(books: Books, instrument: int) -> int:
     market = books.markets[instrument]
     if market.last_ticks != NO_TICKS:
         return market.last_ticks
-    return market.reference_ticks
+    return static_ticks(books, instrument)
 
 
 # --- the uncross ------------------------------------------------------------------------------
@@ -216,7 +223,6 @@ def reference_of(books: Books, instrument: int) -> int:
 @inlined
 def begin_uncross(uncross: Uncross) -> None:
     """Start to trade what the search has found."""
-    uncross.left_lots = uncross.volume_lots
     uncross.keys[0] = uncross.keys[1] = NO_TICKS
 
 
@@ -255,27 +261,32 @@ def uncross_once(books: Books, instrument: int, out: Outbox) -> bool:
     uncross = books.work.uncross
     bids, asks = side_of(books, instrument, 0), side_of(books, instrument, 1)
     price = uncross.price_ticks
-    if uncross.left_lots == 0 or bids.best_key > key_of(price, 0) or asks.best_key > price:
+    if bids.best_key > key_of(price, 0) or asks.best_key > price:
         for side in range(2):
             if uncross.keys[side] != NO_TICKS:
                 say_level(books, instrument, side, out)
         return False
     note_levels(books, instrument, out)
     buyer, seller = head_of(books, bids), head_of(books, asks)
-    lots = min(uncross.left_lots, min(offered(books, buyer), offered(books, seller)))
-    uncross.left_lots -= lots
+    lots = min(offered(books, buyer), offered(books, seller))
     reduce_head(books, buyer, lots)
     reduce_head(books, seller, lots)
     auction_trade(books, buyer, seller, lots, out)
     bought, sold = books.pool.orders[buyer], books.pool.orders[seller]
-    seller_partner = take_partner(books, seller) if sold.flags & OrderFlag.LINKED else 0
+    buyer_id = bought.order_id
     buyer_partner = take_partner(books, buyer) if bought.flags & OrderFlag.LINKED else 0
+    seller_partner = take_partner(books, seller) if sold.flags & OrderFlag.LINKED else 0
+    buyer_parent = take_parent(books, buyer)
+    seller_parent = take_parent(books, seller)
     if bought.leaves_lots == 0:
         end_head(books, bids, buyer)
     if sold.leaves_lots == 0:
         end_head(books, asks, seller)
-    end_by_id(books, seller_partner, RejectReason.LIST_DONE.value, out)
     end_by_id(books, buyer_partner, RejectReason.LIST_DONE.value, out)
+    release_children(books, buyer_parent)
+    if seller_partner != buyer_id:
+        end_by_id(books, seller_partner, RejectReason.LIST_DONE.value, out)
+    release_children(books, seller_parent)
     return True
 
 
@@ -313,7 +324,7 @@ def end_head(books: Books, side: SideBook, slot: int) -> None:
     if order.flags & OrderFlag.RESERVE:
         drop_reserve(books, slot)
     if order.flags & OrderFlag.SPECIAL:
-        end_filled(books, slot)
+        forget(books, slot)
     else:
         return_slot(books.pool, slot)
 
@@ -323,7 +334,10 @@ def auction_trade(books: Books, buyer: int, seller: int, lots: int, out: Outbox)
     """TRADE of an uncross."""
     bought, sold = books.pool.orders[buyer], books.pool.orders[seller]
     books.match_id += 1
-    event = trade_event(out, books.work.cause, EventFlag.AUCTION)
+    flags = EventFlag.AUCTION.value
+    if sold.flags & OrderFlag.UNSEEN:
+        flags |= EventFlag.HIDDEN
+    event = trade_event(out, books.work.cause, flags)
     event.order_type, event.time_in_force = OrderType.LIMIT, TimeInForce.GTC
     event.account, event.instrument = bought.account, bought.instrument
     event.order_id, event.side = bought.order_id, Side.BUY

@@ -6,19 +6,26 @@ from engine.events import change_event, level_flag, refuse_change
 from engine.limits import CHUNK_TICKS, ICEBERG_PEAKS_MAX, LEVEL_LOTS_MAX
 from engine.market.admitting import clear_detail
 from engine.market.ending import book_price, disarm, end_order, in_book
-from engine.market.entering import collects, place_peg, rest_special, start_taker
+from engine.market.entering import (
+    collects,
+    enter_again,
+    place_peg,
+    rest_special,
+    slid_ticks,
+)
 from engine.market.prevention import take_off
 from engine.market.resting import leave_level, shown_total
+from engine.market.state import NO_TICKS
 from engine.market.triggers import arm, trails
 from engine.messages import (
     ChangeEvent,
     CommandFlag,
     Decision,
     EventKind,
+    Instruction,
     Peg,
     Phase,
     RejectReason,
-    Trigger,
 )
 from engine.orders import OrderFlag, Place
 from engine.stage import Outbox
@@ -37,8 +44,8 @@ def forbids(books: Books, decision: Decision, index: int, leaves: int) -> int:
         terms = decision.terms
         if special != 0 and trails(books, index):
             return RejectReason.NOT_AMENDABLE.value
-        if terms.trigger != Trigger.NONE:
-            waits = special != 0 and detail.trigger != Trigger.NONE and detail.fired == 0
+        if terms.trigger_ticks != 0:
+            waits = special != 0 and detail.place == Place.TRIGGERS
             if not waits:
                 return RejectReason.NOT_AMENDABLE.value
         display = terms.display_lots
@@ -82,7 +89,12 @@ def would_trade(books: Books, decision: Decision, index: int, phase: int) -> boo
     if phase != Phase.CONTINUOUS or order.flags & OrderFlag.PEGGED:
         return False
     opposite = side_of(books, order.instrument, 1 - order.side)
-    return opposite.best_key <= key_of(decision.price_ticks, 1 - order.side)
+    if opposite.best_key > key_of(decision.price_ticks, 1 - order.side):
+        return False
+    slides = order.flags & OrderFlag.SPECIAL and (
+        books.details[index].instructions & Instruction.SLIDE
+    )
+    return not slides or slid_ticks(books, order.instrument, order.side) == NO_TICKS
 
 
 @inlined
@@ -118,7 +130,7 @@ def change_outside(books: Books, decision: Decision, index: int, leaves: int, ou
     if decision.flags & CommandFlag.TERMS:
         detail.display_lots = decision.terms.display_lots
         show_as_told(books, index)
-        if decision.terms.trigger != Trigger.NONE:
+        if decision.terms.trigger_ticks != 0:
             moves = detail.trigger_ticks != decision.terms.trigger_ticks
     set_quantity(books, index, leaves)
     event = replaced(books, decision, index, 0, out)
@@ -166,7 +178,7 @@ def change_in_book(books: Books, decision: Decision, index: int, leaves: int, ou
     if not moves:
         take_off(books, index, order.leaves_lots - leaves)
         event = replaced(books, decision, index, level_flag(order.side), out)
-        event.price_ticks = event.previous_price_ticks = price
+        event.previous_price_ticks = price
         number = order.price_key & (CHUNK_TICKS - 1)
         event.level_lots = shown_total(books, order.chunk, number, 1)
         return
@@ -194,4 +206,4 @@ def come_in_again(books: Books, index: int, out: Outbox) -> None:
         detail.place = Place.PEGS_OUT
         place_peg(books, index, 0)
     else:
-        start_taker(books, index, detail.limit_ticks, 0, 1)
+        enter_again(books, index, out)

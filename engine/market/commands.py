@@ -7,11 +7,11 @@ from engine.limits import INSTRUMENTS_MAX
 from engine.market.arriving import special_new
 from engine.market.changing import special_amend
 from engine.market.ending import end_order
-from engine.market.lists import break_off, note_break
+from engine.market.lists import break_off, set_aside
 from engine.market.phases import begin_shift
 from engine.market.programs import begin_program, say_instrument
 from engine.market.rows import refresh_watch
-from engine.market.state import NO_TICKS, Program, Watch
+from engine.market.state import NO_TICKS, Program
 from engine.market.working import run
 from engine.messages import (
     PLAIN_BYTES,
@@ -32,9 +32,7 @@ def open_market(books: Books, instrument: int) -> None:
     market, terms = books.markets[instrument], books.terms[instrument]
     market.phase = terms.phase
     market.last_ticks = NO_TICKS
-    market.reference_ticks = NO_TICKS
-    if terms.reference_ticks != 0:
-        market.reference_ticks = terms.reference_ticks
+    market.uncross_ticks = NO_TICKS
     market.seen_bid_ticks = market.seen_ask_ticks = NO_TICKS
     market.until_ns = market.indicative_ticks = 0
     refresh_watch(books, instrument)
@@ -55,10 +53,10 @@ def skip_foreign(books: Books, shard: int, decision: Decision, out: Outbox) -> b
         return False
     work = books.work
     if work.assemblies_open != 0:
-        note_break(books, decision)
+        set_aside(books, decision)
         if work.breaking != 0:
             copy_words(work.cause.address, decision.address, PLAIN_BYTES >> 3)
-            break_off(books, decision.source, out)
+            break_off(books, out)
     return True
 
 
@@ -72,18 +70,15 @@ def execute_special(books: Books, decision: Decision, out: Outbox) -> None:
     work.instrument = 0
     if decision.instrument < INSTRUMENTS_MAX:
         work.instrument = decision.instrument
+    work.own_id = work.second_id = 0
     if work.assemblies_open != 0:
-        note_break(books, decision)
+        set_aside(books, decision)
     if decision.reason != RejectReason.NONE:
         refuse(out, decision, decision.reason)
+    elif decision.kind <= CommandKind.AMEND:
+        execute_order(books, decision, out)
     else:
-        market = books.markets[decision.instrument]
-        if market.watch & Watch.ALL_OR_NONE:
-            market.entered = 1
-        if decision.kind <= CommandKind.AMEND:
-            execute_order(books, decision, out)
-        else:
-            execute_admin(books, decision, out)
+        execute_admin(books, decision, out)
     run(books, out)
 
 

@@ -9,7 +9,7 @@ from engine.events import change_event, level_flag
 from engine.market.calendar import unschedule
 from engine.market.resting import leave_level
 from engine.market.rows import append, delist, leave_season, refresh_watch, remove
-from engine.messages import ChangeEvent, CommandKind, EventKind, RejectReason, Trigger
+from engine.messages import ChangeEvent, EventKind, RejectReason, Trigger
 from engine.orders import NO_ORDER, OrderFlag, Place, find_order, return_slot
 from engine.stage import Outbox
 from ipc.jit import inlined, kernel
@@ -38,11 +38,7 @@ def order_event(books: Books, slot: int, kind: int, flags: int, out: Outbox) -> 
     """
     order, cause = books.pool.orders[slot], books.work.cause
     event = change_event(out, cause, kind, flags)
-    if (
-        cause.kind == CommandKind.NEW
-        and cause.order_id == order.order_id
-        and not in_book(books, slot)
-    ):
+    if books.work.own_id == order.order_id:
         event.order_type, event.time_in_force = cause.order_type, cause.time_in_force
     event.account, event.instrument = order.account, order.instrument
     event.order_id, event.side = order.order_id, order.side
@@ -115,7 +111,6 @@ def end_by_id(books: Books, order_id: int, reason: int, out: Outbox) -> None:
         return
     special = books.pool.orders[slot].flags & OrderFlag.SPECIAL
     if special != 0 and books.details[slot].place == Place.NOWHERE and slot == taker.order_slot:
-        taker.linked = 0
         if taker.leaves_lots > 0:
             taker.ends = reason
         return
@@ -130,10 +125,29 @@ def end_order(books: Books, slot: int, reason: int, out: Outbox) -> None:
         return
     detail = books.details[slot]
     partner, child_1, child_2 = detail.partner, detail.child_1, detail.child_2
+    assembly = detail.assembly
     end_one(books, slot, reason, out)
+    if assembly != 0:
+        end_assembly(books, assembly - 1, out)
     end_by_id(books, partner, RejectReason.LIST_DONE.value, out)
     end_by_id(books, child_1, RejectReason.LIST_DONE.value, out)
     end_by_id(books, child_2, RejectReason.LIST_DONE.value, out)
+
+
+@kernel
+def end_assembly(books: Books, source: int, out: Outbox) -> None:
+    """One of the held orders of an incomplete list has ended: the others end, the oldest first."""
+    work = books.work
+    assembly = work.assemblies[source]
+    count = assembly.count
+    if count != 0:
+        assembly.count = 0
+        work.assemblies_open -= 1
+    elif work.breaking != 0 and source == work.cause.source:
+        assembly = work.broken
+        count = assembly.count
+    for index in range(count):
+        end_by_id(books, assembly.order_ids[index], RejectReason.LIST_BROKEN.value, out)
 
 
 @kernel
@@ -157,6 +171,27 @@ def release_child(books: Books, order_id: int) -> None:
 
 
 @kernel
+def take_parent(books: Books, slot: int) -> int:
+    """If an order that others wait for is filled: a mark by which to release them, else 0.
+
+    The slot is returned before they are released, but its detail stays until then.
+    """
+    order = books.pool.orders[slot]
+    if order.leaves_lots == 0 and order.flags & OrderFlag.PARENT:
+        return slot
+    return 0
+
+
+@kernel
+def release_children(books: Books, slot: int) -> None:
+    """Put the orders that were held until the order of `slot` was filled into the queue."""
+    if slot != 0:
+        detail = books.details[slot]
+        release_child(books, detail.child_1)
+        release_child(books, detail.child_2)
+
+
+@kernel
 def wait_woken(books: Books, slot: int) -> None:
     """Put an order, which is in no level, at the end of the queue of the woken."""
     delist(books, slot)
@@ -164,13 +199,3 @@ def wait_woken(books: Books, slot: int) -> None:
     books.details[slot].place = Place.WOKEN
     books.work.busy = 1
     books.work.instrument = books.pool.orders[slot].instrument
-
-
-@kernel
-def end_filled(books: Books, slot: int) -> None:
-    """A special order, out of its level, is filled completely: release what it holds."""
-    detail = books.details[slot]
-    child_1, child_2 = detail.child_1, detail.child_2
-    forget(books, slot)
-    release_child(books, child_1)
-    release_child(books, child_2)

@@ -15,7 +15,6 @@ from engine.market.state import NO_TICKS, Roster, Season
 from engine.market.triggers import arm, begin_trailing, is_reached, trails
 from engine.messages import (
     PLAIN_BYTES,
-    CommandKind,
     EventKind,
     Instruction,
     OrderType,
@@ -25,7 +24,7 @@ from engine.messages import (
     TimeInForce,
     Trigger,
 )
-from engine.orders import NO_ORDER, OrderFlag, Place
+from engine.orders import OrderFlag, Place
 from engine.reference import step_down, step_up
 from engine.stage import Outbox, copy_words
 from engine.trading import fillable, prepare_taker
@@ -51,6 +50,8 @@ def rest_special(books: Books, slot: int, price_ticks: int, out: Outbox) -> None
         end_order(books, slot, RejectReason.BOOK_FULL.value, out)
         return
     detail.place = Place.BOOK
+    if books.work.own_id == order.order_id:
+        books.work.own_id = 0
     market = books.markets[order.instrument]
     market.entered = 1
     event = order_event(books, slot, EventKind.RESTED, level_flag(order.side), out)
@@ -68,7 +69,7 @@ def set_taker(books: Books, slot: int, price_ticks: int, own: int) -> None:
     taker, cause = books.taker, books.work.cause
     order, detail = books.pool.orders[slot], books.details[slot]
     copy_words(taker.address, cause.address, PLAIN_BYTES >> 3)
-    if own == 0 or cause.kind != CommandKind.NEW or cause.order_id != order.order_id:
+    if own == 0 or books.work.own_id != order.order_id:
         taker.order_type, taker.time_in_force = OrderType.LIMIT, TimeInForce.GTC
     taker.account, taker.instrument = order.account, order.instrument
     taker.order_id, taker.side, taker.group = order.order_id, order.side, order.group
@@ -78,7 +79,7 @@ def set_taker(books: Books, slot: int, price_ticks: int, own: int) -> None:
     taker.limit_key = key_of(price_ticks, 1 - order.side)
     taker.order_slot, taker.stays = slot, 1
     prepare_taker(books)
-    taker.linked = order.flags & OrderFlag.LINKED
+    taker.linked = order.flags & (OrderFlag.LINKED | OrderFlag.PARENT)
 
 
 @kernel
@@ -133,6 +134,7 @@ def trigger(books: Books, slot: int, out: Outbox) -> None:
         terms = books.terms[order.instrument]
         detail.limit_ticks = step_down(terms, price) if order.side == 0 else step_up(terms, price)
     event = order_event(books, slot, EventKind.TRIGGERED, 0, out)
+    event.order_type, event.time_in_force = OrderType.LIMIT, TimeInForce.GTC
     event.price_ticks = detail.limit_ticks
     if order.flags & OrderFlag.LINKED:
         end_by_id(books, take_partner(books, slot), RejectReason.LIST_DONE.value, out)
@@ -167,7 +169,7 @@ def enter(books: Books, slot: int, woken: int, out: Outbox) -> None:
         if enlist_up_to(books, slot, Roster.PEGS.value, PEGS_MAX, out):
             detail.place = Place.PEGS_OUT
             place_peg(books, slot, 1)
-    elif detail.instructions & Instruction.ALL_OR_NONE and not is_at_once(tif):
+    elif waits_whole(books, slot):
         set_taker(books, slot, detail.limit_ticks, 1)
         if fillable(books, order.leaves_lots):
             books.taker.active, books.taker.stays = 1, 0
@@ -175,6 +177,15 @@ def enter(books: Books, slot: int, woken: int, out: Outbox) -> None:
             detail.place = Place.ALL_OR_NONE
     else:
         trade_on_entry(books, slot, out)
+
+
+@inlined
+def waits_whole(books: Books, slot: int) -> bool:
+    """Whether an all-or-none order waits until it can be filled."""
+    detail = books.details[slot]
+    if detail.instructions & Instruction.ALL_OR_NONE == 0:
+        return False
+    return detail.order_type == OrderType.LIMIT and not is_at_once(detail.time_in_force)
 
 
 @inlined
@@ -188,10 +199,6 @@ def collect(books: Books, slot: int, woken: int, out: Outbox) -> None:
     """Rule 5: come in while nothing trades."""
     detail = books.details[slot]
     tif, order_type = detail.time_in_force, detail.order_type
-    if detail.peg != Peg.NONE:
-        if enlist_up_to(books, slot, Roster.PEGS.value, PEGS_MAX, out):
-            detail.place = Place.PEGS_OUT
-        return
     forbidden = (
         is_at_once(tif) or order_type == OrderType.MARKET_TO_LIMIT or detail.minimum_lots > 0
     )
@@ -199,11 +206,14 @@ def collect(books: Books, slot: int, woken: int, out: Outbox) -> None:
         forbidden = True
     if forbidden:
         end_order(books, slot, RejectReason.PHASE_FORBIDS.value, out)
+    elif detail.peg != Peg.NONE:
+        if enlist_up_to(books, slot, Roster.PEGS.value, PEGS_MAX, out):
+            detail.place = Place.PEGS_OUT
     elif detail.instructions & Instruction.ALL_OR_NONE:
         if enlist_up_to(books, slot, Roster.ALL_OR_NONE.value, ALL_OR_NONE_MAX, out):
             detail.place = Place.ALL_OR_NONE
     else:
-        if tif >= TimeInForce.AT_OPEN or order_type == OrderType.MARKET:
+        if order_type == OrderType.MARKET:
             join_season(books, slot, Season.AUCTION.value)
         rest_special(books, slot, detail.limit_ticks, out)
 
@@ -219,59 +229,64 @@ def place_peg(books: Books, slot: int, own: int) -> None:
 @kernel
 def trade_on_entry(books: Books, slot: int, out: Outbox) -> None:
     """Rules 8 to 11."""
-    order, detail = books.pool.orders[slot], books.details[slot]
-    opposite = side_of(books, order.instrument, 1 - order.side)
-    tif, order_type = detail.time_in_force, detail.order_type
-    limit_order = order_type == OrderType.LIMIT
-    stays = tif == TimeInForce.GTC or tif == TimeInForce.GTD or tif == TimeInForce.DAY
+    detail = books.details[slot]
+    tif = detail.time_in_force
     set_taker(books, slot, detail.limit_ticks, 1)
-    taker = books.taker
     reason = RejectReason.NONE.value
-    whole = tif == TimeInForce.FOK
-    if is_at_once(tif) and detail.instructions & Instruction.ALL_OR_NONE:
-        whole = True
-    if whole and not fillable(books, order.leaves_lots):
-        reason = RejectReason.FOK_UNFILLABLE.value
-    if reason == 0 and detail.minimum_lots > 0 and not fillable(books, detail.minimum_lots):
+    if tif == TimeInForce.AT_OPEN:
+        reason = RejectReason.PHASE_FORBIDS.value
+    elif detail.minimum_lots > 0 and not fillable(books, detail.minimum_lots):
         reason = RejectReason.MINIMUM_UNFILLABLE.value
-    crosses = opposite.best_key <= taker.limit_key
-    if reason == 0 and order.flags & OrderFlag.POST_ONLY and crosses:
-        if detail.instructions & Instruction.SLIDE:
-            slide(books, slot, out)
-            return
-        reason = RejectReason.WOULD_TRADE.value
-    if reason == 0 and order_type == OrderType.MARKET_TO_LIMIT:
-        if crosses:
-            to_limit(books, slot)
-            limit_order = True
-        else:
-            reason = RejectReason.NO_OPPOSITE.value
+    if reason == 0:
+        reason = settle_limit(books, slot)
+    whole = tif == TimeInForce.FOK or detail.instructions & Instruction.ALL_OR_NONE
+    if reason == 0 and whole and not fillable(books, books.taker.leaves_lots):
+        reason = RejectReason.FOK_UNFILLABLE.value
     if reason != 0:
         end_order(books, slot, reason, out)
         return
-    taker.stays = limit_order and stays
-    taker.active = 1
+    books.taker.stays = detail.order_type == OrderType.LIMIT and not is_at_once(tif) and not whole
+    books.taker.active = 1
 
 
 @kernel
-def to_limit(books: Books, slot: int) -> None:
-    """A market-to-limit order takes the best opposite price as its limit."""
+def settle_limit(books: Books, slot: int) -> int:
+    """Rules 9 and 10: the limit at which the taker goes on; why it does not, or NONE."""
     order, detail, taker = books.pool.orders[slot], books.details[slot], books.taker
-    taker.limit_key = side_of(books, order.instrument, 1 - order.side).best_key
-    taker.price_ticks = key_of(taker.limit_key, 1 - order.side)
-    detail.limit_ticks = taker.price_ticks
-    detail.order_type = OrderType.LIMIT
+    opposite = side_of(books, order.instrument, 1 - order.side)
+    crosses = opposite.best_key <= taker.limit_key
+    if order.flags & OrderFlag.POST_ONLY and crosses:
+        price = NO_TICKS
+        if detail.instructions & Instruction.SLIDE:
+            price = slid_ticks(books, order.instrument, order.side)
+        if price == NO_TICKS:
+            return RejectReason.WOULD_TRADE.value
+        detail.limit_ticks = taker.price_ticks = price
+        taker.limit_key = key_of(price, 1 - order.side)
+    elif detail.order_type == OrderType.MARKET_TO_LIMIT:
+        if not crosses:
+            return RejectReason.NO_OPPOSITE.value
+        taker.limit_key = opposite.best_key
+        taker.price_ticks = detail.limit_ticks = key_of(taker.limit_key, 1 - order.side)
+        detail.order_type = OrderType.LIMIT
+    return RejectReason.NONE.value
 
 
 @kernel
-def slide(books: Books, slot: int, out: Outbox) -> None:
-    """A post-only order rests at the best valid price that does not trade."""
-    order = books.pool.orders[slot]
-    terms = books.terms[order.instrument]
-    opposite = side_of(books, order.instrument, 1 - order.side)
-    best = key_of(opposite.best_key, 1 - order.side)
-    price = step_down(terms, best - 1) if order.side == 0 else step_up(terms, best + 1)
+def enter_again(books: Books, slot: int, out: Outbox) -> None:
+    """An amended order, out of its level, trades up to its new price and rests."""
+    set_taker(books, slot, books.details[slot].limit_ticks, 0)
+    reason = settle_limit(books, slot)
+    assert reason == 0, "enter_again: an amendment that would trade was not refused"
+    books.taker.active = 1
+
+
+@kernel
+def slid_ticks(books: Books, instrument: int, side: int) -> int:
+    """The best price at which an order of this side does not trade, NO_TICKS when none is valid."""
+    terms = books.terms[instrument]
+    best = key_of(side_of(books, instrument, 1 - side).best_key, 1 - side)
+    price = step_down(terms, best - 1) if side == 0 else step_up(terms, best + 1)
     if price < terms.price_min_ticks or price > terms.price_max_ticks:
-        end_order(books, slot, RejectReason.WOULD_TRADE.value, out)
-    else:
-        rest_special(books, slot, price, out)
+        return NO_TICKS
+    return price

@@ -1,8 +1,8 @@
 """Phases of an instrument and the way from one to the other.
 
 A shift is the way into another phase, one action a step: pegs leave the book, the uncross, orders
-that end with the phase, PHASED, orders that waited for it. Whoever wants a phase calls `begin_shift`;
-nothing else of the command goes on until `advance_shift` has come to its end.
+that end with the phase, PHASED, orders that waited for it. Whoever wants a phase calls
+`begin_shift`; nothing else of the command goes on until `advance_shift` has come to its end.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from engine.market.auction import begin_uncross, find_price, uncross_once
 from engine.market.ending import end_order
 from engine.market.entering import rest_special
 from engine.market.pegs import park
-from engine.market.rows import delist, join_season, refresh_watch
+from engine.market.rows import delist, refresh_watch
 from engine.market.state import NO_TICKS, Roster, Season
 from engine.messages import (
     EventKind,
@@ -65,6 +65,7 @@ def advance_shift(books: Books, out: Outbox) -> None:
             work.shift_step = FIND_PRICE
     elif step == FIND_PRICE:
         work.shift_step = END_ORDERS
+        work.season_slot = books.markets[instrument].seasons[Season.AUCTION.value].head
         trades = target == Phase.CONTINUOUS or target == Phase.POST_CLOSE
         if trades and find_price(books, instrument):
             begin_uncross(work.uncross)
@@ -72,7 +73,7 @@ def advance_shift(books: Books, out: Outbox) -> None:
     elif step == UNCROSS:
         if not uncross_once(books, instrument, out):
             settle_uncross(books, instrument)
-            work.shift_step = END_ORDERS
+            work.shift_step = FIND_PRICE
     elif step == END_ORDERS:
         if not end_next(books, instrument, target, out):
             work.shift_step = SAY_PHASE
@@ -109,7 +110,7 @@ def park_one(books: Books, instrument: int, out: Outbox) -> bool:
 def settle_uncross(books: Books, instrument: int) -> None:
     """The price of the uncross is the last trade price and the reference from now on."""
     market = books.markets[instrument]
-    market.last_ticks = market.reference_ticks = books.work.uncross.price_ticks
+    market.last_ticks = market.uncross_ticks = books.work.uncross.price_ticks
 
 
 @kernel
@@ -123,12 +124,15 @@ def end_next(books: Books, instrument: int, target: int, out: Outbox) -> bool:
             return True
     elif target != Phase.CONTINUOUS and target != Phase.POST_CLOSE:
         return False
-    slot = market.seasons[Season.AUCTION.value].head
-    if slot == NO_ORDER and target != Phase.CONTINUOUS:
-        slot = market.rosters[Roster.WAITING.value].head
-    if slot == NO_ORDER:
+    work = books.work
+    if work.season_slot == NO_ORDER:
         return False
-    end_order(books, slot, RejectReason.AUCTION_OVER.value, out)
+    slot = work.season_slot
+    work.season_slot = books.details[slot].season_next
+    place = books.details[slot].place
+    waits = place == Place.WAITING and target != Phase.CONTINUOUS
+    if waits or place == Place.BOOK:
+        end_order(books, slot, RejectReason.AUCTION_OVER.value, out)
     return True
 
 
@@ -164,7 +168,6 @@ def release_next(books: Books, instrument: int, target: int, out: Outbox) -> boo
         if for_this or target == Phase.CLOSING_AUCTION:
             delist(books, slot)
             detail.place = Place.NOWHERE
-            join_season(books, slot, Season.AUCTION.value)
             rest_special(books, slot, detail.limit_ticks, out)
             return True
         slot = detail.next
@@ -182,7 +185,7 @@ def settle_shift(books: Books, instrument: int, target: int, out: Outbox) -> Non
     elif target == Phase.CONTINUOUS:
         market.entered = market.pegs_stale = 1
         if work.uncrossed != 0:
-            work.point_active, work.point_ticks = 1, work.uncross.price_ticks
+            work.point_active, work.point_ticks = 1, market.uncross_ticks
             work.point_moved = 0
 
 
@@ -202,7 +205,6 @@ def indicate(books: Books, instrument: int, out: Outbox) -> None:
     market.indicative_surplus, market.indicative_side = found.surplus_lots, found.surplus_side
     event = change_event(out, books.work.cause, EventKind.INDICATIVE, 0)
     event.account = event.order_id = 0
-    event.order_type = event.time_in_force = 0
     event.instrument, event.side = instrument, found.surplus_side
     event.price_ticks, event.qty_lots = found.price_ticks, found.volume_lots
     event.leaves_lots = found.surplus_lots

@@ -28,14 +28,25 @@ def band_distance(reference_ticks: int, bps: int) -> int:
 
 
 @kernel
+def static_ticks(books: Books, instrument: int) -> int:
+    """The middle of the static band: price of the last uncross, else as configured, or NO_TICKS."""
+    uncross_ticks = books.markets[instrument].uncross_ticks
+    if uncross_ticks != NO_TICKS:
+        return uncross_ticks
+    reference_ticks = books.terms[instrument].reference_ticks
+    return reference_ticks if reference_ticks != 0 else NO_TICKS
+
+
+@kernel
 def set_bands(books: Books) -> None:
     """Between which prices the taker may trade, by the state before it came."""
     taker = books.taker
     market, terms = books.markets[taker.instrument], books.terms[taker.instrument]
     low, high = -NO_TICKS, NO_TICKS
-    if terms.static_band_bps != 0 and market.reference_ticks != NO_TICKS:
-        distance = band_distance(market.reference_ticks, terms.static_band_bps)
-        low, high = market.reference_ticks - distance, market.reference_ticks + distance
+    reference = static_ticks(books, taker.instrument)
+    if terms.static_band_bps != 0 and reference != NO_TICKS:
+        distance = band_distance(reference, terms.static_band_bps)
+        low, high = reference - distance, reference + distance
     if terms.dynamic_band_bps != 0 and market.last_ticks != NO_TICKS:
         distance = band_distance(market.last_ticks, terms.dynamic_band_bps)
         low = max(low, market.last_ticks - distance)
@@ -82,7 +93,7 @@ def prevent(books: Books, slot: int, out: Outbox) -> None:
     ends_taker = mode == Prevention.NEWEST or mode == Prevention.BOTH
     if ends_maker or maker.leaves_lots == 0:
         end_order(books, slot, RejectReason.SELF_TRADE.value, out)
-    if ends_taker or taker.leaves_lots == 0:
+    if taker.ends == 0 and (ends_taker or taker.leaves_lots == 0):
         taker.ends = RejectReason.SELF_TRADE.value
 
 

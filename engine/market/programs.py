@@ -95,6 +95,7 @@ def look_at_next(books: Books, out: Outbox) -> None:
         order.account == cause.account and (cause.side == BOTH_SIDES or order.side == cause.side)
     ):
         note_doomed(books, slot)
+        work.counted += 1
 
 
 @kernel
@@ -108,7 +109,6 @@ def end_doomed(books: Books, out: Outbox) -> None:
     work.doomed_head = books.details[slot].doomed_next
     if books.pool.orders[slot].order_id == 0:
         return
-    work.counted += 1
     reason = RejectReason.MASS_CANCELED.value
     if work.program == Program.DELIST:
         reason = RejectReason.DELISTED.value
@@ -128,7 +128,6 @@ def say_done(books: Books, out: Outbox) -> None:
     flags = EventFlag.SNAPSHOT.value if program == Program.SNAPSHOT else 0
     event = change_event(out, work.cause, EventKind.DONE, flags)
     event.account = event.order_id = event.price_ticks = event.side = 0
-    event.order_type = event.time_in_force = 0
     event.qty_lots = work.counted
 
 

@@ -87,6 +87,8 @@ def leave_season(books: Books, slot: int) -> None:
     order, detail = books.pool.orders[slot], books.details[slot]
     if detail.season == 0:
         return
+    if books.work.season_slot == slot:
+        books.work.season_slot = detail.season_next
     row = books.markets[order.instrument].seasons[detail.season - 1]
     if detail.season_previous == NO_ORDER:
         row.head = detail.season_next

@@ -75,8 +75,8 @@ class Market(Record, align=LINE_PAIR_BYTES):
     phase: i64
     last_ticks: i64
     "Price of the last trade, NO_TICKS before the first."
-    reference_ticks: i64
-    "Of the static band and of auctions before the first trade; NO_TICKS for none."
+    uncross_ticks: i64
+    "Price of the last uncross, NO_TICKS before the first."
     reserve_orders: i64
     "Orders in the book that do not show all of themselves."
     trigger_orders: i64
@@ -168,8 +168,6 @@ class Uncross(Record):
     volume_lots: i64
     surplus_lots: i64
     surplus_side: i64
-    left_lots: i64
-    "Of the volume, what has not been traded."
     keys: Array[i64] = length(2)
     "Key of the level of each side that trades; NO_TICKS before the first."
     margins: Array[i64] = length(2)
@@ -199,6 +197,12 @@ class Work(Record, align=LINE_PAIR_BYTES):
     "1 while the command is not finished."
     instrument: i64
     "Where reactions look."
+    own_id: i64
+    "The command's own new order until it enters the book or others react, 0: none."
+    second_id: i64
+    "The second order of an OCO pair that is about to enter behind the first, 0: none."
+    season_slot: i64
+    "Next order to look at among those that end with an auction."
     cause: Decision
     "A copy of the command: its place in the ring may be used again."
     point_active: i64
@@ -226,7 +230,8 @@ class Work(Record, align=LINE_PAIR_BYTES):
     "Next order of a pass over the all-or-none orders."
     whole_passing: i64
     breaking: i64
-    "1: the lists of `cause.source` are to be broken off."
+    "1: the list in `broken` has been broken off and its orders are to end."
+    broken: Assembly
     doomed_head: i64
     doomed_tail: i64
     doomed_reason: i64
@@ -242,7 +247,7 @@ class Calendar(Record, align=CACHE_LINE_BYTES):
     clock_ns: i64
     "The venue's time: the last TICK's."
     count: i64
-    heap: Array[u32] = length(ORDERS_MAX)
+    heap: Array[u32] = length(ORDERS_MAX + 2)
 
 
 assert LIST_ORDERS_MAX == 3

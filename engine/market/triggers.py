@@ -20,10 +20,10 @@ from engine.book import (
 from engine.limits import CHUNK_TICKS
 from engine.market.ending import disarm, trigger_side, wait_woken
 from engine.market.prevention import band_distance
-from engine.market.rows import enlist, refresh_watch
+from engine.market.rows import append, enlist, refresh_watch, remove
 from engine.market.state import NO_TICKS, Roster
 from engine.messages import Trigger
-from engine.orders import NO_ORDER, Place
+from engine.orders import Place
 from ipc.jit import inlined, kernel
 
 
@@ -106,8 +106,10 @@ def follow(books: Books, instrument: int, price_ticks: int) -> None:
 
     One that finds no room at its new trigger keeps the old one.
     """
-    slot = books.markets[instrument].rosters[Roster.TRAILING.value].head
-    while slot != NO_ORDER:
+    row = books.markets[instrument].rosters[Roster.TRAILING.value]
+    slot = row.head
+    for _ in range(row.count):
+        after_this = books.details[slot].next
         order, detail = books.pool.orders[slot], books.details[slot]
         better = price_ticks > detail.extreme_ticks
         if order.side == 0:
@@ -124,7 +126,9 @@ def follow(books: Books, instrument: int, price_ticks: int) -> None:
                     detail.trigger_ticks, detail.extreme_ticks = before, old_extreme
                     returned = line_up(books, slot)
                     assert returned, "follow: an order cannot return to its trigger"
-        slot = detail.next
+                remove(books, row, slot)
+                append(books, row, slot)
+        slot = after_this
 
 
 @inlined

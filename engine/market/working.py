@@ -8,13 +8,13 @@ precedence, until nothing is left or the step's share is used up; then the next 
 from engine.book import Books
 from engine.events import finish
 from engine.limits import ACTION_EVENTS_MAX, ACTIONS_PER_STEP_MAX
-from engine.market.entering import place_peg, set_taker, wake
-from engine.market.lists import break_off
+from engine.market.entering import enter, place_peg, set_taker, wake
+from engine.market.lists import break_off, second_of_pair
 from engine.market.pegs import park, pass_pegs
 from engine.market.phases import advance_shift, begin_shift
 from engine.market.programs import advance_program, walks
 from engine.market.rows import delist, remove
-from engine.market.state import Program, Roster, Watch
+from engine.market.state import Program, Roster
 from engine.market.triggers import compare_point
 from engine.messages import Phase
 from engine.orders import NO_ORDER, Place
@@ -38,8 +38,8 @@ def run(books: Books, out: Outbox) -> None:
             advance_shift(books, out)
         elif work.breach != 0:
             interrupt(books)
-        elif work.breaking != 0 and work.program == Program.NONE:
-            break_off(books, work.cause.source, out)
+        elif work.second_id != 0:
+            enter_second(books, out)
         elif walks(work):
             advance_program(books, out)
         elif react(books, out):
@@ -47,9 +47,19 @@ def run(books: Books, out: Outbox) -> None:
         elif work.program != Program.NONE:
             advance_program(books, out)
         else:
+            if work.breaking != 0:
+                break_off(books, out)
             work.busy = 0
             finish(out)
             return
+
+
+@kernel
+def enter_second(books: Books, out: Outbox) -> None:
+    """The second order of an OCO pair enters, unless the first has ended it."""
+    slot = second_of_pair(books)
+    if slot != NO_ORDER:
+        enter(books, slot, 0, out)
 
 
 @inlined
@@ -66,14 +76,16 @@ def interrupt(books: Books) -> None:
 def react(books: Books, out: Outbox) -> bool:
     """One consequence of what has happened: a woken order, a peg, an all-or-none order."""
     work = books.work
+    work.own_id = 0
     slot = work.woken.head
     if slot != NO_ORDER:
         remove(books, work.woken, slot)
         work.instrument = books.pool.orders[slot].instrument
         wake(books, slot, out)
         return True
-    watch = books.markets[work.instrument].watch
-    if watch & (Watch.PEGS | Watch.ALL_OR_NONE) == 0:
+    if work.whole_passing != 0 and pass_whole(books, work.instrument):
+        return True
+    if books.markets[work.instrument].watch == 0:
         return False
     slot = pass_pegs(books, work.instrument)
     if slot != NO_ORDER:
@@ -81,30 +93,33 @@ def react(books: Books, out: Outbox) -> bool:
             park(books, slot, out)
         place_peg(books, slot, 0)
         return True
-    return pass_whole(books, work.instrument)
+    return begin_whole_pass(books, work.instrument)
+
+
+@kernel
+def begin_whole_pass(books: Books, instrument: int) -> bool:
+    """If something has entered the book, try the all-or-none orders; false when nothing has."""
+    market, work = books.markets[instrument], books.work
+    if market.phase != Phase.CONTINUOUS or market.entered == 0:
+        return False
+    market.entered = 0
+    work.whole_passing = 1
+    work.whole_slot = market.rosters[Roster.ALL_OR_NONE.value].head
+    return True
 
 
 @kernel
 def pass_whole(books: Books, instrument: int) -> bool:
-    """Let the next all-or-none order that the book can fill trade; false when there is none."""
+    """Let the next all-or-none order of the pass that the book can fill trade; false at its end."""
     market, work = books.markets[instrument], books.work
-    if market.watch & Watch.ALL_OR_NONE == 0 or market.phase != Phase.CONTINUOUS:
-        work.whole_passing = work.whole_slot = 0
-        return False
-    while True:
-        if work.whole_passing == 0:
-            if market.entered == 0:
-                return False
-            market.entered = 0
-            work.whole_passing = 1
-            work.whole_slot = market.rosters[Roster.ALL_OR_NONE.value].head
-        while work.whole_slot != NO_ORDER:
-            slot = work.whole_slot
-            work.whole_slot = books.details[slot].next
-            set_taker(books, slot, books.details[slot].limit_ticks, 0)
-            if fillable(books, books.taker.leaves_lots):
-                delist(books, slot)
-                books.details[slot].place = Place.NOWHERE
-                books.taker.stays, books.taker.active = 0, 1
-                return True
-        work.whole_passing = 0
+    while work.whole_slot != NO_ORDER and market.phase == Phase.CONTINUOUS:
+        slot = work.whole_slot
+        work.whole_slot = books.details[slot].next
+        set_taker(books, slot, books.details[slot].limit_ticks, 0)
+        if fillable(books, books.taker.leaves_lots):
+            delist(books, slot)
+            books.details[slot].place = Place.NOWHERE
+            books.taker.stays, books.taker.active = 0, 1
+            return True
+    work.whole_passing = work.whole_slot = 0
+    return False

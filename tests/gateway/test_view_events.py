@@ -56,7 +56,7 @@ class Teller:
 
     def tell(self, kind, **fields):
         codec = TERMS_CODEC if fields.get("flags", 0) & EventFlag.TERMS else EVENT_CODECS[kind]
-        given = {"kind": kind, "sequence": self.view.sequence + 1} | fields
+        given = {"kind": kind, "sequence": self.view.sequences[0] + 1} | fields
         self.view.apply(codec.values(**(codec.blank | given)))
 
     def accept(self, order_id, **fields):
