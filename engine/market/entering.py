@@ -199,11 +199,10 @@ def collect(books: Books, slot: int, woken: int, out: Outbox) -> None:
     """Rule 5: come in while nothing trades."""
     detail = books.details[slot]
     tif, order_type = detail.time_in_force, detail.order_type
-    forbidden = (
-        is_at_once(tif) or order_type == OrderType.MARKET_TO_LIMIT or detail.minimum_lots > 0
-    )
-    if order_type == OrderType.MARKET and woken != 0:
-        forbidden = True
+    forbidden = is_at_once(tif) or order_type == OrderType.MARKET_TO_LIMIT
+    if order_type == OrderType.MARKET:
+        phase = books.markets[books.pool.orders[slot].instrument].phase
+        forbidden = is_at_once(tif) or woken != 0 or not collects(phase)
     if forbidden:
         end_order(books, slot, RejectReason.PHASE_FORBIDS.value, out)
     elif detail.peg != Peg.NONE:

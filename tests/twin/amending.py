@@ -89,7 +89,9 @@ class Amending(Settling):
         book = self._book(order)
         if order.rest_ticks is None or order.peg or book.phase != Phase.CONTINUOUS:
             return False
-        return book.meets(order.side, price_ticks)
+        if not book.meets(order.side, price_ticks):
+            return False
+        return self._slid(order) is None
 
     def _resize(self, order: Order, open_lots: int) -> None:
         order.total_lots += open_lots - order.open_lots
@@ -97,13 +99,10 @@ class Amending(Settling):
 
     def _amend_waiting(self, order: Order, decision: Any, open_lots: int) -> None:
         """Change an order out of the book where it is."""
-        book = self._book(order)
-        # An all-or-none order may be fillable now.
-        book.changed = book.changed or order in book.all_or_none
         previous_ticks = order.price_ticks
         order.price_ticks = decision.price_ticks
         self._resize(order, open_lots)
-        triggers = book.triggers
+        triggers = self._book(order).triggers
         wanted_ticks = decision.trigger_ticks if decision.flags & CommandFlag.TERMS else 0
         if wanted_ticks and wanted_ticks != order.trigger_ticks:
             order.trigger_ticks = wanted_ticks
@@ -126,4 +125,8 @@ class Amending(Settling):
         elif order.peg:
             self._place_peg(order)
         else:
-            self._take(order, price_ticks)
+            if order.post_only and book.meets(order.side, price_ticks):
+                slid_ticks = self._slid(order)
+                assert slid_ticks is not None, "an amendment that would trade is refused"
+                order.price_ticks = slid_ticks
+            self._take(order, order.price_ticks)

@@ -198,13 +198,12 @@ class Audit:
         self._expect(event.match_id == self._trades, "match ids are dense")
         self._expect(event.qty_lots > 0, "a trade has a quantity")
         taker, maker = self._meet(event)
+        self._expect(bool(event.flags & EventFlag.HIDDEN) == maker.hidden, "HIDDEN is the maker's")
         fair = event.qty_lots <= maker.part_lots
         self._expect(fair, "no more trades at a time than an order shows")
         if event.flags & EventFlag.AUCTION:
             self._traded_in_auction(event, taker, maker)
         else:
-            found = bool(event.flags & EventFlag.HIDDEN) == maker.hidden
-            self._expect(found, "HIDDEN is the maker's")
             taker.open_lots -= event.qty_lots
             self.books.fill(event.maker_order_id, event.qty_lots)
             self._check_level(event, maker.side, event.price_ticks)

@@ -36,9 +36,8 @@ class Book:
         "The last one published."
         self.pass_references: tuple[int | None, int | None] | None = (None, None)
         "At the end of the last pass of the pegs; None: they have to be passed through anyway."
-        self.changed = False
-        """Orders came or went since the all-or-none orders were tried. One that goes may help
-        too: it may have been an own one that ended their look."""
+        self.brought = False
+        "Something came into the book since the all-or-none orders were tried."
 
     @property
     def instrument(self) -> Instrument:
@@ -125,7 +124,6 @@ class Book:
         self.levels[order.side].setdefault(price_ticks, []).append(order)
         order.rest_ticks = price_ticks
         order.next_part()
-        self.changed = True
 
     def remove(self, order: Order) -> None:
         """Take an order out of its level."""
@@ -135,7 +133,6 @@ class Book:
         if not level:
             del self.levels[order.side][order.rest_ticks]
         order.rest_ticks = None
-        self.changed = True
 
     def requeue(self, order: Order) -> None:
         """Send an order to the back of its level, showing its next part."""

@@ -51,9 +51,17 @@ class Entering(Phases):
         if order.follows:
             limit_ticks = order.trigger_ticks + order.offset_ticks
             worst = min if order.side == Side.BUY else max
-            order.price_ticks = worst(limit_ticks, order.price_ticks)
+            limit_ticks = worst(limit_ticks, order.price_ticks)
+            step = self._book(order).instrument
+            is_buyer = order.side == Side.BUY
+            order.price_ticks = (step.step_down if is_buyer else step.step_up)(limit_ticks)
         order.trigger = Trigger.NONE
-        self._change(EventKind.TRIGGERED, order)
+        self._change(
+            EventKind.TRIGGERED,
+            order,
+            order_type=OrderType.LIMIT,
+            time_in_force=TimeInForce.GTC,
+        )
         self._end_partner(order)
         if order.alive:
             self._enter_awake(order, True)

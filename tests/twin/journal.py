@@ -33,15 +33,7 @@ from tests.twin.order import Order
 
 LEVEL_FLAG = {Side.BUY: EventFlag.LEVEL_BID, Side.SELL: EventFlag.LEVEL_ASK}
 PLAIN_ORDER = {"order_type": OrderType.LIMIT, "time_in_force": TimeInForce.GTC}
-NO_ORDER = {
-    "account": 0,
-    "side": 0,
-    "order_type": 0,
-    "time_in_force": 0,
-    "order_id": 0,
-    "qty_lots": 0,
-    "price_ticks": 0,
-}
+NO_ORDER = {"account": 0, "side": 0, "order_id": 0, "qty_lots": 0, "price_ticks": 0}
 ADMIN = (
     CommandKind.MASS_CANCEL,
     CommandKind.PHASE,
@@ -122,20 +114,20 @@ class Journal:
 
     def _notice(self, kind: EventKind, instrument: int, **fields: Any) -> None:
         """A ChangeEvent about no order."""
-        made = self._cause(kind, instrument) | NO_ORDER
+        made = self._cause(kind, instrument) | NO_ORDER | PLAIN_ORDER
         made |= {"leaves_lots": 0, "previous_price_ticks": 0}
         self._out.append(ChangeEvent(**(made | fields)))
 
     def _phased(self, kind: EventKind, instrument: int, **fields: Any) -> None:
         """PHASED or CLOCK."""
         made = self._cause(kind, instrument) | NO_ORDER
-        made |= {"phase": 0, "previous_phase": 0, "at_ns": 0}
+        made |= {"order_type": 0, "time_in_force": 0, "phase": 0, "previous_phase": 0, "at_ns": 0}
         self._out.append(PhaseEvent(**(made | fields)))
 
     def _instrument_changed(self) -> None:
         decision = self._decision
         made = self._cause(EventKind.INSTRUMENT, decision.instrument) | NO_ORDER
-        made |= {"symbol": decision.client_order_id}
+        made |= {"order_type": 0, "time_in_force": 0, "symbol": decision.client_order_id}
         made |= {"order_id": decision.order_id, "qty_lots": decision.qty_lots}
         self._out.append(InstrumentEvent(**made))
 

@@ -48,13 +48,13 @@ class Lists(Journal):
                     self._end(dependent, RejectReason.LIST_DONE)
 
     def _end_partner(self, order: Order) -> None:
-        """The other one of a pair ends, unless it has ended this one."""
+        """The other one of a pair ends, the first time that something happens to one of them."""
         group = order.list
         if group is None or not group.paired or order not in group.pair():
             return
+        group.paired = False
         for other in group.pair():
             if other is not order and other.alive:
-                group.paired = False
                 self._end(other, RejectReason.LIST_DONE)
 
     def _list_traded(self, order: Order) -> None:

@@ -108,6 +108,7 @@ class Exchange(Amending):
             self._enter(order)
         else:
             self._enter_plain(order)
+        self._own = None
         self._settle(book)
 
     def _list_kind(self, decision: Any) -> ListKind:
@@ -264,9 +265,9 @@ class Exchange(Amending):
             for order in book.everything()
             if order.account == decision.account and decision.side in (order.side, BOTH_SIDES)
         ]
-        count = self._end_all(orders, RejectReason.MASS_CANCELED)
+        self._end_all(orders, RejectReason.MASS_CANCELED)
         self._settle(book)
-        self._notice(EventKind.DONE, decision.instrument, qty_lots=count)
+        self._notice(EventKind.DONE, decision.instrument, qty_lots=len(orders))
 
     def _instrument(self, decision: Any) -> None:
         number = decision.instrument

@@ -4,7 +4,6 @@ from engine.limits import ALL_OR_NONE_MAX, PEGS_MAX
 from engine.messages import EventFlag, EventKind, OrderType, Phase, RejectReason, Side, TimeInForce
 from tests.twin.auction import auction
 from tests.twin.book import Book
-from tests.twin.journal import PLAIN_ORDER
 from tests.twin.order import AT_ONCE, Order
 from tests.twin.trading import Trading
 
@@ -65,20 +64,17 @@ class Phases(Trading):
             if uncross_ticks is not None:
                 self._compare(book, uncross_ticks)
             book.pass_references = None
-            book.changed = True
+            book.brought = True
 
     def _by_age(self, book: Book) -> list[Order]:
         """All orders of an instrument, oldest first."""
         return sorted(book.everything() + book.woken, key=lambda order: order.order_id)
 
-    def _end_all(self, orders: list[Order], reason: RejectReason) -> int:
-        """End orders one after the other, except those that another's end has ended; how many."""
-        count = 0
+    def _end_all(self, orders: list[Order], reason: RejectReason) -> None:
+        """End orders one after the other, except those that were ended by one before."""
         for order in orders:
             if order.alive:
                 self._end(order, reason)
-                count += 1
-        return count
 
     def _send_pegs_out(self, book: Book) -> None:
         for order in list(book.pegs):
@@ -164,18 +160,17 @@ class Phases(Trading):
 
     def _trade_in_auction(self, buyer: Order, seller: Order, price_ticks: int) -> None:
         lots = min(buyer.part_lots, seller.part_lots)
+        hidden = EventFlag.HIDDEN if seller.hidden else 0
         for order in (buyer, seller):
             self._fill_resting(order, lots)
         self._trades += 1
-        fields = {"flags": EventFlag.AUCTION, "match_id": self._trades, "qty_lots": lots}
+        fields = {"flags": EventFlag.AUCTION | hidden, "match_id": self._trades, "qty_lots": lots}
         self._met(EventKind.TRADE, buyer, seller, **fields, price_ticks=price_ticks)
-        for order in (buyer, seller):
-            self._list_traded(order)
+        self._after_trade(buyer, seller)
 
     def _tell_level(self, book: Book, side: Side, price_ticks: int | None) -> None:
         """LEVEL after the last trade of an uncross at a level."""
         assert price_ticks is not None
         flag = EventFlag.LEVEL_BID if side == Side.BUY else EventFlag.LEVEL_ASK
-        fields = PLAIN_ORDER | {"level_lots": book.lots(side, price_ticks)}
-        fields["flags"] = EventFlag.AUCTION | flag
+        fields = {"flags": EventFlag.AUCTION | flag, "level_lots": book.lots(side, price_ticks)}
         self._notice(EventKind.LEVEL, book.number, **fields, side=side, price_ticks=price_ticks)

@@ -10,17 +10,16 @@ class Settling(Entering):
 
     def _settle(self, book: Book) -> None:
         """Do what was caused, until nothing more is."""
-        self._settle_pegs(book)
-        while book.changed and book.phase == Phase.CONTINUOUS:
-            self._try_all_or_none(book)
-
-    def _settle_pegs(self, book: Book) -> None:
-        """Let the woken enter and the pegs follow, until there is nothing to do."""
-        self._enter_woken(book)
-        while book.phase == Phase.CONTINUOUS and book.pegs:
-            if book.references() == book.pass_references:
+        while True:
+            self._enter_woken(book)
+            if book.phase != Phase.CONTINUOUS:
                 return
-            self._pass_pegs(book)
+            if book.pegs and book.references() != book.pass_references:
+                self._pass_pegs(book)
+            elif book.brought:
+                self._try_all_or_none(book)
+            else:
+                return
 
     def _enter_woken(self, book: Book) -> None:
         """Let the queue of the woken enter, one after the other."""
@@ -50,10 +49,10 @@ class Settling(Entering):
 
     def _try_all_or_none(self, book: Book) -> None:
         """Let the waiting orders trade that can be filled whole now."""
-        book.changed = False
+        book.brought = False
         for order in list(book.all_or_none):
             may_try = order in book.all_or_none and book.phase == Phase.CONTINUOUS
             if may_try and self._can_fill(order, order.open_lots):
                 book.all_or_none.remove(order)
                 self._take(order, order.price_ticks)
-                self._settle_pegs(book)
+                self._enter_woken(book)

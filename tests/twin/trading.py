@@ -37,7 +37,9 @@ class Trading(Lists):
 
     def _place(self, order: Order, price_ticks: int) -> None:
         """Put an order into the book that is known to fit; no event."""
-        self._book(order).add(order, price_ticks)
+        book = self._book(order)
+        book.add(order, price_ticks)
+        book.brought = True
         self.orders[order.order_id] = order
 
     def _rest(self, order: Order, price_ticks: int) -> None:
@@ -111,13 +113,11 @@ class Trading(Lists):
         fields = level | {"match_id": self._trades, "qty_lots": lots, "price_ticks": price_ticks}
         if taker.open_lots == 0:
             self._leave(taker)
-            self._gone(taker)
         self._met(EventKind.TRADE, taker, maker, **fields)
+        self._after_trade(taker, maker)
         book = self._book(taker)
         book.last_ticks = price_ticks
-        self._list_traded(maker)
         self._compare(book, price_ticks)
-        self._list_traded(taker)
 
     def _fill_resting(self, order: Order, lots: int) -> None:
         """Take a fill off an order in the book; it leaves, or shows its next part at the back."""
@@ -125,9 +125,16 @@ class Trading(Lists):
         order.part_lots -= lots
         if order.open_lots == 0:
             self._leave(order)
-            self._gone(order)
         elif order.part_lots == 0:
             self._book(order).requeue(order)
+
+    def _after_trade(self, first: Order, second: Order) -> None:
+        """Tell the lists of both orders."""
+        for order in (first, second):
+            if order.open_lots == 0:
+                self._gone(order)
+        for order in (first, second):
+            self._list_traded(order)
 
     def _prevent(self, taker: Order, maker: Order) -> None:
         """PREVENTED instead of a trade."""
