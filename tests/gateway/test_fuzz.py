@@ -89,6 +89,45 @@ def test_post(venue, client, body):
     assert venue.decided() == decided
 
 
+ENTRANCES = [
+    "order-lists",
+    "admin/instruments",
+    "admin/instruments/BTC/USD/phase",
+    "admin/instruments/DOGE/phase",
+    "admin/tick",
+]
+terms = st.dictionaries(
+    st.sampled_from(["stop_price", "trailing", "peg", "post_only", "expires_at", "self_trade"]),
+    values,
+    min_size=1,
+)
+lists = st.fixed_dictionaries(
+    {"kind": st.sampled_from(["oco", "bracket", "chain"]), "orders": st.lists(values, max_size=4)}
+).map(lambda each: {"account": 1, "symbol": "BTC/USD"} | each)
+
+
+@relaxed
+@given(body=bodies | lists.map(lambda each: json.dumps(each).encode()), at=st.data())
+def test_other_entrances(venue, client, body, at):
+    decided = venue.decided()
+    path = at.draw(st.sampled_from(ENTRANCES))
+    assert is_refusal(venue, client, *client.request("POST", f"/api/v1/{path}", body))
+    status, problem = client.request("PATCH", "/api/v1/admin/instruments/BTC/USD", body)
+    assert is_refusal(venue, client, status, problem)
+    assert venue.decided() == decided
+
+
+@relaxed
+@given(terms=terms)
+@example(terms={"trailing": {"distance": "1.00", "distance_bps": 1}})
+@example(terms={"peg": {"to": "mid", "offset": "\ud800"}})
+def test_terms_never_break_the_gateway(client, terms):
+    """Some of these are orders; none is an error of the gateway."""
+    status, _ = client.request("POST", "/api/v1/orders", limit_order() | terms)
+    assert status in (201, 400, 409, 422)
+    assert client.request("DELETE", "/api/v1/orders?account=1")[0] == 200
+
+
 @relaxed
 @given(body=bodies, path=st.sampled_from(["1", "0", "x", "by-client-id/1/a", "by-client-id/9/%00"]))
 def test_patch(venue, client, body, path):

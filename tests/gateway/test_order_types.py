@@ -1,6 +1,10 @@
 """Every type of order and every term over HTTP, through the whole engine."""
 
+import asyncio
+
 import pytest
+
+from tests.gateway.streaming import stream
 
 pytestmark = pytest.mark.system
 
@@ -303,3 +307,41 @@ def test_all_orders_of_an_account_are_cancelled_or_those_of_a_symbol_or_side(cli
     ):
         assert cancel_all(query)[1]["code"] == code
     assert client.request("DELETE", "/api/v1/orders?account=77")[1]["code"] == "unknown_account"
+
+
+def test_lists_and_mass_cancels_over_websocket(venue, client):
+    async def trade():
+        async with stream(venue) as ws:
+            legs = [leg("buy", "44000.00"), leg("buy", "43000.00", client_order_id="second")]
+            wish = {"account": 1, "symbol": "BTC/USD", "kind": "oco", "orders": legs}
+            reply = await ws.call(op="list", **wish)
+            assert (reply["op"], reply["status"], reply["result"]["kind"]) == ("list", 201, "oco")
+            assert reply["result"]["orders"][1]["client_order_id"] == "second"
+            again = await ws.call(op="list", **wish)
+            assert (again["status"], again["error"]["code"]) == (409, "duplicate_client_order_id")
+            assert again["error"]["field"] == "orders[1].client_order_id"
+            ended = await ws.call(op="cancel_all", account=1, side="sell")
+            assert ended["result"]["canceled"] == 0
+            # The first one's end takes the other with it, which is not counted.
+            ended = await ws.call(op="cancel_all", account=1, symbol="BTC/USD")
+            assert (ended["op"], ended["result"]["canceled"]) == ("cancel_all", 1)
+            assert (await ws.call(op="session"))["error"]["field"] == "cancel_on_disconnect"
+
+    asyncio.run(trade())
+    assert client.get("/api/v1/orders?account=1")[1]["orders"] == []
+
+
+def test_the_orders_of_a_list_can_be_named_before_they_are_acknowledged(venue):
+    """Sent in one piece: the gateway reads the cancel before the engine has answered the list."""
+
+    async def hurry():
+        async with stream(venue) as ws:
+            legs = [leg("buy", "44000.00", client_order_id="hasty-1"), leg("buy", "43000.00")]
+            wish = {"account": 1, "symbol": "BTC/USD", "kind": "oto", "orders": legs}
+            first = await ws.send(op="list", **wish)
+            second = await ws.send(op="cancel", account=1, client_order_id="hasty-1")
+            assert (await ws.reply(first))["status"] == 201
+            reply = await ws.reply(second)
+            assert (reply["status"], reply["result"]["status"]) == (200, "canceled")
+
+    asyncio.run(hurry())
