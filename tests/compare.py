@@ -120,6 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     parts = slices(given.commands, given.seed, given.preset or list(PRESETS), given.slice)
     commands = events = found = 0
+    print("compiling the engine, if it is not yet", file=sys.stderr)
+    compare(Slice(given.seed, "calm", 10))  # here, so that not every process does
     began = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
         for done in pool.imap_unordered(compare, parts):
