@@ -90,7 +90,6 @@ def test_the_owner_of_an_order_is_told_what_the_venue_did_to_it(venue, client):
     async def follow():
         async with stream(venue) as ws:
             await ws.call(op="subscribe", channel="orders", account=1)
-            await ws.call(op="subscribe", channel="orders", account=0)
             order = client.post(time_in_force="day")[1]
             set_phase(client, "closed")
             await ws.until(lambda: len(ws.of("orders")) == 3)

@@ -120,9 +120,13 @@ def test_a_sliding_order_steps_back_and_keeps_its_place_when_it_is_amended(clien
     order = buy(client, "45100.00", post_only="slide")
     assert (order["price"], order["resting_price"]) == ("45100.00", "44999.99")
     assert order["post_only"] == "slide"
+    behind = placed(client, account=3, price="44999.99", quantity="0.5000")
     status, amended = client.amend(order["order_id"], quantity="0.5000")
     assert (status, amended["status"], amended["resting_price"]) == (200, "open", "44999.99")
-    assert client.get(BOOK)[1]["bids"] == [["44999.99", "0.5000"]]
+    assert client.get(BOOK)[1]["bids"] == [["44999.99", "1.0000"]]
+    sell(client, "44999.99", "0.2000")
+    assert now(client, order)["filled_quantity"] == "0.2000"
+    assert now(client, behind)["filled_quantity"] == "0.0000"
 
 
 def test_a_market_to_limit_order_stays_at_the_price_it_found(client):
@@ -322,9 +326,8 @@ def test_lists_and_mass_cancels_over_websocket(venue, client):
             assert again["error"]["field"] == "orders[1].client_order_id"
             ended = await ws.call(op="cancel_all", account=1, side="sell")
             assert ended["result"]["canceled"] == 0
-            # The first one's end takes the other with it, which is not counted.
             ended = await ws.call(op="cancel_all", account=1, symbol="BTC/USD")
-            assert (ended["op"], ended["result"]["canceled"]) == ("cancel_all", 1)
+            assert (ended["op"], ended["result"]["canceled"]) == ("cancel_all", 2)
             assert (await ws.call(op="session"))["error"]["field"] == "cancel_on_disconnect"
 
     asyncio.run(trade())
