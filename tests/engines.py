@@ -7,13 +7,13 @@ from typing import Any
 from engine.config import Config
 from engine.inprocess import InProcessVenue
 from engine.limits import ASSETS_MAX
-from engine.messages import MESSAGE_BYTES, EventKind
+from engine.messages import MESSAGE_BYTES, CommandFlag, EventKind
 from engine.messages import Decision as EngineDecision
 from ipc import memory
 from ipc.record import Codec
 from ipc.ring import Ring
 from tests import twin
-from tests.desk import as_array
+from tests.desk import TERM_FIELDS, as_array
 from tests.twin.market import Market
 
 DECISION_CODEC = Codec(EngineDecision)
@@ -96,4 +96,11 @@ def _decision(values: Any) -> twin.Decision:
     fields = values._asdict()
     del fields["stamp_ticks"]
     name = fields["client_order_id"].rstrip(b"\0")
-    return twin.Decision(**(fields | {"client_order_id": name, "time_ns": 0}))
+    return heard(twin.Decision(**(fields | {"client_order_id": name, "time_ns": 0})))
+
+
+def heard(decision: twin.Decision) -> twin.Decision:
+    """A decision as others read it: terms without the flag TERMS are not even copied."""
+    if decision.flags & CommandFlag.TERMS:
+        return decision
+    return decision._replace(**dict.fromkeys(TERM_FIELDS, 0))

@@ -95,6 +95,7 @@ def tight_markets(draw: st.DrawFn) -> Market:
                 price_min_ticks=floor,
                 price_max_ticks=draw(st.sampled_from((107, 10_000))),
                 qty_max_lots=draw(st.sampled_from((8, 1_000))),
+                notional_min_units=draw(st.sampled_from((0, 0, 0, 150))),
                 notional_max_units=draw(st.sampled_from((500, 10_000, 1 << 40))),
                 notional_multiplier=multiplier,
                 notional_divisor=divisor,
@@ -111,7 +112,14 @@ def tight_markets(draw: st.DrawFn) -> Market:
         number: {asset: draw(funds) for asset in range(count + 1)} for number in range(1, 4)
     }
     orders_max = draw(st.sampled_from((ORDERS_MAX - 1, 4)))
-    return Market(tuple(instruments), tuple(books), balances, orders_max)
+    return Market(
+        tuple(instruments),
+        tuple(books),
+        balances,
+        orders_max,
+        groups={1: 1, 2: draw(st.sampled_from((2, 1)))},
+        preventions={1: draw(st.sampled_from(tuple(Prevention)[1:]))},
+    )
 
 
 def _valid_prices(instrument: Instrument, stride: int) -> tuple[int, ...]:
