@@ -37,6 +37,10 @@ RESTING_TIMES: Final = (TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY)
 _AUCTION_TIMES: Final = (TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE, TimeInForce.AUCTION)
 _TRIGGERS: Final = ("stop_price", "touch_price", "trailing")
 
+_HIDDEN: Final = int(Instruction.HIDDEN)
+_SLIDE: Final = int(Instruction.SLIDE)
+_ALL_OR_NONE: Final = int(Instruction.ALL_OR_NONE)
+
 _PLAIN_TYPES: Final = (OrderType.LIMIT, OrderType.MARKET)
 _PLAIN_TIMES: Final = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
 
@@ -73,11 +77,10 @@ def order_values(order: OrderTerms, instrument: Instrument) -> Values:
 
 
 def _instructions(order: OrderTerms) -> int:
-    return (
-        Instruction.HIDDEN * order.hidden
-        | Instruction.SLIDE * (order.post_only == "slide")
-        | Instruction.ALL_OR_NONE * order.all_or_none
-    )
+    made = _HIDDEN if order.hidden else 0
+    if order.post_only == "slide":
+        made |= _SLIDE
+    return made | _ALL_OR_NONE if order.all_or_none else made
 
 
 def _time_in_force(order: OrderTerms, order_type: OrderType) -> TimeInForce:
@@ -106,6 +109,8 @@ def _time_in_force(order: OrderTerms, order_type: OrderType) -> TimeInForce:
 
 def _triggers_of(order: OrderTerms) -> list[str]:
     """The fields that say what wakes the order."""
+    if order.stop_price is None and order.touch_price is None and order.trailing is None:
+        return []
     return [field for field in _TRIGGERS if getattr(order, field) is not None]
 
 
