@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from engine.config import Config
 from engine.inprocess import InProcessVenue
 from engine.limits import ASSETS_MAX, ORDERS_MAX, SHARDS_MAX
-from engine.messages import MESSAGE_BYTES, CommandKind, EventKind, RejectReason
+from engine.messages import MESSAGE_BYTES, CommandKind, EventFlag, EventKind, RejectReason
 from engine.messages import Decision as EngineDecision
 from ipc import memory
 from ipc.record import Codec
 from ipc.ring import Ring
+from tests.bulk_streams import EVERYTHING, bulk
+from tests.desk import as_array
 from tests.sharded import (
     ACCOUNTS,
     INSTRUMENTS,
@@ -41,8 +44,8 @@ def venues() -> Iterator[Any]:
     """Makes venues in this process, and gives their memory back."""
     made: list[InProcessVenue] = []
 
-    def make(shards: int, funds: int = RICH) -> InProcessVenue:
-        made.append(InProcessVenue(sharded_config(shards, funds)))
+    def make(shards: int, funds: int = RICH, config: Config | None = None) -> InProcessVenue:
+        made.append(InProcessVenue(config or sharded_config(shards, funds)))
         return made[-1]
 
     yield make
@@ -78,6 +81,24 @@ def test_each_instrument_has_the_events_that_one_shard_makes(venues: Any, shards
         assert [e.match_id for e in ring if e.kind == EventKind.TRADE] == [
             *range(1, sum(e.kind == EventKind.TRADE for e in ring) + 1)
         ]
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_so_it_is_with_all_that_can_be_sent(venues: Any, shards: int) -> None:
+    """LAST aside: where a command breaks a list of another shard off, both say their last word."""
+    written = bulk(shards, COUNT, EVERYTHING, instruments=5)
+    tables = written.market.tables()
+    found = []
+    for number in (1, shards):
+        settings = tables.get("venue", {}) | {"shards": number, "tick_ms": 0, "layout": "compact"}
+        venue = venues(number, config=Config.build(**(tables | {"venue": settings})))
+        events = decoded(venue.run(as_array(written.commands)))
+        clocks = [event for event in events if event.kind == EventKind.CLOCK]
+        assert len(clocks) % number == 0 < len(clocks)
+        events = [event._replace(flags=event.flags & ~EventFlag.LAST) for event in events]
+        found.append(by_instrument([each for each in events if each.kind != EventKind.CLOCK]))
+    assert found[1] == found[0]
+    assert sum(map(len, found[0].values())) > COUNT
 
 
 def test_the_last_shard_has_books_of_its_own(venues: Any) -> None:

@@ -23,6 +23,8 @@ def test_two_shards_in_processes_make_the_events_of_one(layout):
     ticks["kind"], ticks["flags"] = CommandKind.TICK, CommandFlag.TERMS
     ticks["at_ns"] = range(1, len(ticks) + 1)
     alone = decoded(InProcessVenue(sharded_config(1)).run(commands))
+    fused = InProcessVenue(sharded_config(2))
+    fused.run(commands)
     config = sharded_config(2, layout=layout, name=f"shards-{layout}")
     with running_venue(config, (DRIVER,), Console(stderr=True)) as supervisor:
         driver = Driver(supervisor.venue)
@@ -30,9 +32,11 @@ def test_two_shards_in_processes_make_the_events_of_one(layout):
         driver.leave()
         names = {process.name for process in supervisor.topology.processes}
         live = [state.books.pool.live for state in supervisor.venue.matching]
+        hashes = [state.state_hash for state in supervisor.venue.matching]
     stages = {"ingest", "risk", "matching.0", "matching.1"}
     assert names == {DRIVER} | (stages if layout == "spread" else {"engine"})
     assert all(live)
+    assert hashes == [state.state_hash for state in fused.venue.matching]
     clocks = [event for event in found if event.kind == EventKind.CLOCK]
     assert len(clocks) == 2 * len(ticks), "all shards are told the time"
     for events in (alone, found):
