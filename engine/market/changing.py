@@ -186,6 +186,7 @@ def change_in_book(books: Books, decision: Decision, index: int, leaves: int, ou
     set_quantity(books, index, leaves)
     if special == 0:
         clear_detail(books, index)
+        detail.prevention = decision.prevention  # its account's: it said nothing itself
         order.flags |= OrderFlag.SPECIAL
     detail.limit_ticks, detail.display_lots = decision.price_ticks, display
     detail.place = Place.NOWHERE
