@@ -178,7 +178,9 @@ def _peers(result: dict[str, Any]) -> RenderableType:
 
 def agreement(peer: dict[str, Any]) -> str:
     """Whether a peer did the same, as far as it shows."""
-    return ("" if peer["agrees"] else "NOT ") + " and ".join(peer["compared"])
+    shown = {"trades": "trades", "resting": "resting orders"}
+    seen = " and ".join(shown[each] for each in peer["compared"])
+    return ("" if peer["agrees"] else "NOT ") + seen
 
 
 def engine_table(result: dict[str, Any]) -> RenderableType:
