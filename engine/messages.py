@@ -11,10 +11,27 @@ Every command is answered by at least one event. The last event of a command car
 a reader that applies events up to there sees the book between two commands.
 """
 
-from enum import IntEnum
 from typing import Any, Final
 
 from engine.limits import CLIENT_ORDER_ID_BYTES, SYMBOL_BYTES
+from engine.vocabulary import (
+    BOTH_SIDES,
+    CommandFlag,
+    CommandKind,
+    EventFlag,
+    EventKind,
+    Instruction,
+    Listing,
+    ListKind,
+    OrderType,
+    Peg,
+    Phase,
+    Prevention,
+    RejectReason,
+    Side,
+    TimeInForce,
+    Trigger,
+)
 from ipc.record import (
     CACHE_LINE_BYTES,
     Codec,
@@ -28,290 +45,51 @@ from ipc.record import (
     u32,
 )
 
+__all__ = [
+    "BOTH_SIDES",
+    "COMMAND_CODEC",
+    "EVENT_CODECS",
+    "MESSAGE_BYTES",
+    "PLAIN_BYTES",
+    "TERMS_CODEC",
+    "ChangeEvent",
+    "CheckpointEvent",
+    "Command",
+    "CommandFlag",
+    "CommandKind",
+    "Decision",
+    "Event",
+    "EventFlag",
+    "EventKind",
+    "Instruction",
+    "InstrumentCommand",
+    "InstrumentEvent",
+    "ListKind",
+    "Listing",
+    "Message",
+    "OrderEvent",
+    "OrderType",
+    "Peg",
+    "Phase",
+    "PhaseEvent",
+    "Prevention",
+    "RejectReason",
+    "SequencedCommand",
+    "Side",
+    "Terms",
+    "TermsEvent",
+    "TimeInForce",
+    "TradeEvent",
+    "Trigger",
+    "decode_event",
+    "decode_events",
+    "slot_dtype",
+]
+
 PLAIN_BYTES: Final = 2 * CACHE_LINE_BYTES
 """What is used of a message without TERMS."""
 
 MESSAGE_BYTES: Final = 3 * CACHE_LINE_BYTES
-
-
-class CommandKind(IntEnum):
-    """What a client, or whoever runs the venue, asks for."""
-
-    NEW = 1
-    CANCEL = 2
-    AMEND = 3
-    MASS_CANCEL = 4
-    "Cancel all orders of an account in an instrument; `side` may be BOTH_SIDES."
-    PHASE = 5
-    "Bring an instrument into `terms.phase`."
-    TICK = 6
-    "The venue's clock is now `terms.at_ns`: orders expire, interruptions end."
-    INSTRUMENT = 7
-    "Set one number of an instrument's terms, list it or delist it (InstrumentCommand)."
-    SNAPSHOT = 8
-    "Repeat the visible orders of an instrument as events."
-    WATERMARK = 9
-    """Never a client's: risk tells, between two decisions, how many events of each matching shard
-    it has applied. The words of `client_order_id` are the watermarks, shard by shard."""
-
-
-class Side(IntEnum):
-    """Which side of the book an order belongs to."""
-
-    BUY = 0
-    SELL = 1
-
-
-BOTH_SIDES: Final = 2
-"""`side` of a MASS_CANCEL that means both."""
-
-
-class OrderType(IntEnum):
-    """How an order finds its price."""
-
-    LIMIT = 1
-    MARKET = 2
-    MARKET_TO_LIMIT = 3
-    "Trades at the best opposite price only; the rest stays there as a limit order."
-
-
-class TimeInForce(IntEnum):
-    """How long an order lives."""
-
-    GTC = 1
-    "Until cancelled."
-    IOC = 2
-    "What does not trade at once is cancelled."
-    FOK = 3
-    "All at once or nothing."
-    GTD = 4
-    "Until `terms.at_ns`."
-    DAY = 5
-    "Until the instrument is closed."
-    AT_OPEN = 6
-    "In the opening auction only."
-    AT_CLOSE = 7
-    "In the closing auction only."
-    AUCTION = 8
-    "In the next auction of any kind only."
-
-
-class Trigger(IntEnum):
-    """What wakes an order that waits for a price; `terms.trigger_ticks`."""
-
-    NONE = 0
-    STOP = 1
-    "A trade at the trigger or beyond, against the holder: buys above, sells below."
-    TOUCH = 2
-    "A trade at the trigger or beyond, in favour: buys below, sells above (take profit)."
-    TRAIL_TICKS = 3
-    "A stop that follows the best price since entry at a distance of `trigger_ticks` ticks."
-    TRAIL_BPS = 4
-    "The same at a distance of `trigger_ticks` ten-thousandths of that price."
-
-
-class Peg(IntEnum):
-    """Which price a pegged order follows, plus `terms.offset_ticks`."""
-
-    NONE = 0
-    PRIMARY = 1
-    "The best price of its own side."
-    MID = 2
-    "Half-way between both."
-    OPPOSITE = 3
-    "The best price of the other side."
-
-
-class Prevention(IntEnum):
-    """What happens instead of a trade between two orders of one account group."""
-
-    DEFAULT = 0
-    "In a command: as the account is configured."
-    NONE = 1
-    "They trade."
-    NEWEST = 2
-    "The incoming order is cancelled."
-    OLDEST = 3
-    "The resting order is cancelled."
-    BOTH = 4
-    DECREMENT = 5
-    "Both lose the smaller quantity."
-
-
-class Instruction(IntEnum):
-    """Bits of `terms.instructions`."""
-
-    HIDDEN = 1
-    "No part of the order is shown."
-    SLIDE = 2
-    "With POST_ONLY: step back to the nearest price that does not trade, instead of a refusal."
-    ALL_OR_NONE = 4
-    "Trade the whole quantity at once or wait, out of the book, until that is possible."
-
-
-class ListKind(IntEnum):
-    """How the orders of a list depend on each other."""
-
-    NONE = 0
-    OCO = 1
-    "Two orders: when one trades, wakes or ends, the other is cancelled."
-    OTO = 2
-    "The second enters when the first is filled completely."
-    BRACKET = 3
-    "The second and third enter, as OCO, when the first is filled completely."
-
-
-class Phase(IntEnum):
-    """What an instrument may do just now."""
-
-    CLOSED = 1
-    "Cancels only. Day orders have ended."
-    PRE_OPEN = 2
-    "Orders collect, nothing trades."
-    OPENING_AUCTION = 3
-    "The same, with an indicative price. Ends with an uncross."
-    CONTINUOUS = 4
-    HALT = 5
-    "Cancels only."
-    VOLATILITY_AUCTION = 6
-    "An auction after a price left its band."
-    CLOSING_AUCTION = 7
-    POST_CLOSE = 8
-    "Cancels only."
-
-
-class CommandFlag(IntEnum):
-    """Modifiers of a command."""
-
-    POST_ONLY = 1
-    "NEW: reject instead of trading on arrival."
-    LEAVES = 2
-    "AMEND: qty_lots is the open quantity wanted, not the total including fills."
-    REQUEUE = 4
-    "AMEND: go to the back of the queue whatever changes (cancel and reinsert)."
-    TERMS = 16
-    "`terms` counts; the same bit as in events."
-
-
-class EventKind(IntEnum):
-    """What happened."""
-
-    ACCEPTED = 1
-    "An order was taken (OrderEvent). With a level side it rests at once, else more follows."
-    REJECTED = 2
-    "An order was refused (OrderEvent), `reason` says why."
-    TRADE = 3
-    "Two orders traded (TradeEvent)."
-    RESTED = 4
-    "An order, or what is left of it, entered the book (ChangeEvent)."
-    CANCELED = 5
-    "An order ended with quantity open (ChangeEvent), `reason` says why."
-    REPLACED = 6
-    "An order was amended (ChangeEvent)."
-    CANCEL_REJECTED = 7
-    "A cancel found no such order (ChangeEvent)."
-    REPLACE_REJECTED = 8
-    "An amendment was refused (ChangeEvent)."
-    TRIGGERED = 9
-    "A waiting order woke (ChangeEvent); `price_ticks` is its limit from now on."
-    LEVEL = 10
-    """The total of a level changed for a reason that has no event with that level (ChangeEvent).
-    `order_id` is the peg that left it, or 0 after an uncross (flag AUCTION)."""
-    PREVENTED = 11
-    "Two orders of one group met and did not trade (TradeEvent)."
-    PHASED = 12
-    "An instrument changed its phase (PhaseEvent)."
-    INDICATIVE = 13
-    "What an auction would do now (ChangeEvent): price, `qty_lots` volume, `leaves_lots` surplus."
-    CLOCK = 14
-    "The venue's clock moved (PhaseEvent, `at_ns`)."
-    INSTRUMENT = 15
-    "An instrument's terms changed (InstrumentEvent)."
-    BOOKED = 16
-    """One visible order of a snapshot (ChangeEvent): `leaves_lots` is what it shows, `qty_lots`
-    the most that it shows at a time."""
-    DONE = 17
-    "A MASS_CANCEL or SNAPSHOT (flag SNAPSHOT) is complete (ChangeEvent); `qty_lots` orders."
-    CHECKPOINT = 18
-    "Hash of all events so far (CheckpointEvent); belongs to no command."
-    ADMIN_REJECTED = 19
-    "A command of another kind than NEW, CANCEL and AMEND was refused (ChangeEvent)."
-
-
-class EventFlag(IntEnum):
-    """Bits of an event's `flags`."""
-
-    LAST = 1
-    "The last event of its command."
-    LEVEL_BID = 2
-    "`level_lots` is the new shown total of bids at the level price."
-    LEVEL_ASK = 4
-    "`level_lots` is the new shown total of asks at the level price."
-    POST_ONLY = 8
-    "The order was sent post-only."
-    TERMS = 16
-    "`terms` counts (TermsEvent)."
-    AUCTION = 32
-    "The trade is part of an uncross: order_id is the buyer, maker the seller, no level."
-    SNAPSHOT = 64
-    "Nothing happened: a snapshot repeats what is."
-    HIDDEN = 128
-    "TRADE: the maker's order was not visible. BOOKED: no level."
-
-
-class RejectReason(IntEnum):
-    """Why something was refused or ended; the hundreds tell which stage said so."""
-
-    NONE = 0
-    # 1xx: gateways (never in records)
-    # 2xx: ingest
-    UNKNOWN_COMMAND = 201
-    UNKNOWN_INSTRUMENT = 202
-    BAD_SIDE = 203
-    BAD_ORDER_TYPE = 204
-    BAD_TIME_IN_FORCE = 205
-    BAD_QUANTITY = 206
-    BAD_PRICE = 207
-    BAD_FLAGS = 208
-    DUPLICATE_CLIENT_ORDER_ID = 209
-    UNKNOWN_CLIENT_ORDER_ID = 210
-    BAD_TERMS = 211
-    BAD_DISPLAY = 212
-    BAD_PHASE = 213
-    BAD_TERM = 214
-    OFF_STEP = 215
-    QUANTITY_BELOW_MIN = 216
-    # 3xx: risk
-    UNKNOWN_ACCOUNT = 301
-    QUANTITY_ABOVE_MAX = 302
-    NOTIONAL_ABOVE_MAX = 303
-    PRICE_COLLAR = 304
-    INSUFFICIENT_BALANCE = 305
-    NOTIONAL_OVERFLOW = 306
-    TOO_MANY_ORDERS = 307
-    NOTIONAL_BELOW_MIN = 308
-    # 4xx: matching
-    UNKNOWN_ORDER = 401
-    WOULD_TRADE = 402
-    IOC_REMAINDER = 403
-    FOK_UNFILLABLE = 404
-    BOOK_FULL = 405
-    CANCELED_BY_CLIENT = 406
-    REDUCED_TO_FILLED = 407
-    PHASE_FORBIDS = 408
-    NO_OPPOSITE = 409
-    EXPIRED = 410
-    SELF_TRADE = 411
-    MINIMUM_UNFILLABLE = 412
-    LIST_DONE = 413
-    LIST_BROKEN = 414
-    TOO_MANY_WAITING = 415
-    AUCTION_OVER = 416
-    DAY_OVER = 417
-    MASS_CANCELED = 418
-    DELISTED = 419
-    VOLATILITY = 420
-    NOT_AMENDABLE = 421
 
 
 class Message(Record, align=CACHE_LINE_BYTES):
@@ -398,15 +176,6 @@ class SequencedCommand(Command, align=CACHE_LINE_BYTES):
 
 class Decision(SequencedCommand, align=CACHE_LINE_BYTES):
     """Risk to matching: one for each command, accepted (reason NONE) or not."""
-
-
-class Listing(IntEnum):
-    """`order_id` of an INSTRUMENT command that sets no term."""
-
-    LIST = -1
-    "The instrument is listed from now on, in the phase of `qty_lots`."
-    DELIST = -2
-    "All its orders are cancelled and its number is unknown from now on."
 
 
 class InstrumentCommand(Command, align=CACHE_LINE_BYTES):
@@ -498,13 +267,13 @@ assert Command.fields["terms"].offset == PLAIN_BYTES
 assert TermsEvent.fields["terms"].offset == PLAIN_BYTES
 for _message in (Command, SequencedCommand, Decision, TermsEvent):
     assert _message.size == MESSAGE_BYTES, f"{_message.__name__} is {_message.size} bytes"
-for _message in (OrderEvent, TradeEvent, ChangeEvent, PhaseEvent, InstrumentEvent):
-    assert _message.size == PLAIN_BYTES, f"{_message.__name__} is {_message.size} bytes"
+for _event in (OrderEvent, TradeEvent, ChangeEvent, PhaseEvent, InstrumentEvent, CheckpointEvent):
+    assert _event.size == PLAIN_BYTES, f"{_event.__name__} is {_event.size} bytes"
 
 COMMAND_CODEC: Final = Codec(Command)
 TERMS_CODEC: Final = Codec(TermsEvent)
 _ORDER, _TRADE, _CHANGE, _PHASE = map(Codec, (OrderEvent, TradeEvent, ChangeEvent, PhaseEvent))
-EVENT_CODECS: Final = {
+EVENT_CODECS: Final[dict[int, Codec]] = {
     EventKind.ACCEPTED: _ORDER,
     EventKind.REJECTED: _ORDER,
     EventKind.TRADE: _TRADE,

@@ -16,8 +16,6 @@ PHASES: Final = {phase.name.lower(): phase for phase in Phase}
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-EVERY_DAY: Final = (1 << len(DAYS)) - 1
-
 TIME_OF_DAY: Final = text(
     "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]", 'a time of day in UTC such as "08:00:00"'
 )

@@ -321,7 +321,7 @@ def numpy_dtype(record: type[Record], stride: int = 0) -> Any:
         names.append(name)
         formats.append(f"S{field.size}" if field.text else "<" + _NUMPY_CODES[field.scalar.code])
         offsets.append(offset)
-    layout = {"names": names, "formats": formats, "offsets": offsets}
+    layout: Any = {"names": names, "formats": formats, "offsets": offsets}
     return np.dtype(layout | {"itemsize": max(record.size, stride)})
 
 

@@ -84,9 +84,9 @@ def refusal(books: Books, decision: Decision) -> int:
             reason = RejectReason.NO_OPPOSITE.value
         elif would_trade(books, decision):
             reason = RejectReason.WOULD_TRADE.value
-    if reason == RejectReason.NONE and not has_room(books.pool):
-        if listed or may_stay(books, decision):
-            reason = RejectReason.BOOK_FULL.value
+    full = reason == RejectReason.NONE and not has_room(books.pool)
+    if full and (listed or may_stay(books, decision)):
+        reason = RejectReason.BOOK_FULL.value
     return reason
 
 

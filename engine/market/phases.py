@@ -58,6 +58,15 @@ def begin_shift(books: Books, instrument: int, phase: int) -> None:
 @kernel
 def advance_shift(books: Books, out: Outbox) -> None:
     """One action on the way into the phase wanted."""
+    if books.work.shift_step < SAY_PHASE:
+        leave_phase(books, out)
+    else:
+        enter_phase(books, out)
+
+
+@kernel
+def leave_phase(books: Books, out: Outbox) -> None:
+    """One action before PHASED: a peg parks, the uncross goes on, an order ends."""
     work = books.work
     instrument, target, step = work.instrument, work.shift, work.shift_step
     if step == PARK_PEGS:
@@ -74,10 +83,16 @@ def advance_shift(books: Books, out: Outbox) -> None:
         if not uncross_once(books, instrument, out):
             settle_uncross(books, instrument)
             work.shift_step = FIND_PRICE
-    elif step == END_ORDERS:
-        if not end_next(books, instrument, target, out):
-            work.shift_step = SAY_PHASE
-    elif step == SAY_PHASE:
+    elif not end_next(books, instrument, target, out):
+        work.shift_step = SAY_PHASE
+
+
+@kernel
+def enter_phase(books: Books, out: Outbox) -> None:
+    """PHASED itself, or one action after it: an order that waited enters, what the phase begins."""
+    work = books.work
+    instrument, target, step = work.instrument, work.shift, work.shift_step
+    if step == SAY_PHASE:
         stays = books.markets[instrument].phase == target
         say_phase(books, instrument, target, out)
         work.shift_step = RELEASE

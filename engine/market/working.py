@@ -47,11 +47,17 @@ def run(books: Books, out: Outbox) -> None:
         elif work.program != Program.NONE:
             advance_program(books, out)
         else:
-            if work.breaking != 0:
-                break_off(books, out)
-            work.busy = 0
-            finish(out)
+            end_command(books, out)
             return
+
+
+@kernel
+def end_command(books: Books, out: Outbox) -> None:
+    """Nothing is left to do: a list that the command did not continue ends, and LAST is said."""
+    if books.work.breaking != 0:
+        break_off(books, out)
+    books.work.busy = 0
+    finish(out)
 
 
 @kernel
