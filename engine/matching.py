@@ -37,6 +37,7 @@ from engine.reference import ReferenceData, copy_terms
 from engine.stage import Outbox, Telemetry, count_batch, deliver_but, open_outbox
 from engine.statehash import fold
 from engine.trading import complete, new_order, sweep
+from ipc.counters import write_checkpoint
 from ipc.jit import inlined, kernel
 from ipc.record import CACHE_LINE_BYTES, Record, i64
 from ipc.ring import Inbox, consume, ready, slot
@@ -60,9 +61,6 @@ class MatchingState(Record, align=CACHE_LINE_BYTES):
     "Hash of all events that were published, and of those that are folded already."
     folded: i64
     "Events in the outbox that `state_hash` covers."
-    published_hash: i64
-    "The hash of the last CHECKPOINT, and its dseq: for tools."
-    published_dseq: i64
     checkpoint_due: i64
     "1: a CHECKPOINT follows when the command is finished."
     books: Books
@@ -161,11 +159,11 @@ def is_busy(books: Books) -> int:
 
 
 @kernel
-def checkpoint(state: MatchingState, out: Outbox) -> None:
-    """CHECKPOINT: the hash of all events so far."""
+def checkpoint(state: MatchingState, out: Outbox, telemetry: Telemetry) -> None:
+    """CHECKPOINT: the hash of all events so far, for readers of events and for tools."""
     fold_pending(state, out, 0)
     state.checkpoint_due = 0
-    state.published_hash, state.published_dseq = state.state_hash, state.decided
+    write_checkpoint(telemetry.statistics, state.decided, state.state_hash)
     event = CheckpointEvent(begin(out, state.books.work.cause, EventKind.CHECKPOINT, 0))
     event.side = event.order_type = event.time_in_force = 0
     event.source = INTERNAL_SOURCE
@@ -213,7 +211,7 @@ def step_matching(state: MatchingState, ports: MatchingPorts, message_max: int) 
     first = inbox.cursor.position
     while is_busy(books) == 0:
         if state.checkpoint_due != 0:
-            checkpoint(state, out)
+            checkpoint(state, out, ports.telemetry)
         if taken == waiting or out.claimed - out.pending < EVENTS_PER_SLICE_MAX:
             break
         if taken < foreseen:

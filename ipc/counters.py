@@ -6,10 +6,11 @@ writers. Doorbells live here too, because every process must be able to ring eve
 """
 
 import os
-from typing import Final
+from typing import Final, NamedTuple
 
 from ipc.clock import Clock
 from ipc.histogram import Histogram
+from ipc.jit import inlined
 from ipc.record import LINE_PAIR_BYTES, Array, Record, Text, i64, length, shared
 from ipc.wait import Doorbell, Word
 
@@ -65,6 +66,10 @@ class StageStatistics(Record, align=LINE_PAIR_BYTES):
     "Steps that found work."
     blocked: i64
     "Steps that could not go on because an output ring was full."
+    checkpoint_sequence: shared
+    "Message after which the stage hashed what it had done; 0: none yet, or just being written."
+    checkpoint_hash: shared
+    "That hash."
     latency: Histogram
     "From the publication of a message by the stage before to its publication by this one, ns."
 
@@ -86,6 +91,34 @@ class CountersFile(Record, align=LINE_PAIR_BYTES):
     stage_count: i64
     processes: Array[ProcessEntry] = length(PROCESSES_MAX)
     stages: Array[StageStatistics] = length(STAGES_MAX)
+
+
+class Checkpoint(NamedTuple):
+    """What a stage had done after a message, as a hash."""
+
+    sequence: int
+    hash: int
+    "Of 64 bits, without sign."
+
+
+@inlined
+def write_checkpoint(statistics: StageStatistics, sequence: int, state_hash: int) -> None:
+    """Tell of a checkpoint; its sequence is another than that of the one before, and not 0.
+
+    The sequence is 0 while the hash changes, and these stores keep their order.
+    """
+    statistics.checkpoint_sequence = 0
+    statistics.checkpoint_hash = state_hash
+    statistics.checkpoint_sequence = sequence
+
+
+def read_checkpoint(statistics: StageStatistics) -> Checkpoint | None:
+    """The last checkpoint of a stage; None when it has none, or when it writes one just now."""
+    sequence = statistics.checkpoint_sequence
+    state_hash = statistics.checkpoint_hash
+    if sequence == 0 or statistics.checkpoint_sequence != sequence:
+        return None
+    return Checkpoint(sequence, state_hash % (1 << 64))
 
 
 def process_start_time(pid: int) -> int:

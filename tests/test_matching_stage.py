@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from engine.limits import EVENTS_PER_SLICE_MAX, ORDER_MAP_SLOTS, ORDERS_MAX
+from engine.limits import CHECKPOINT_INTERVAL, EVENTS_PER_SLICE_MAX, ORDER_MAP_SLOTS, ORDERS_MAX
 from engine.matching import MatchingPorts, MatchingState, create_matching, step_matching
-from engine.messages import MESSAGE_BYTES, RejectReason, decode_events
+from engine.messages import MESSAGE_BYTES, EventKind, RejectReason, decode_events
 from engine.messages import Decision as EngineDecision
 from ipc import memory
 from ipc.clock import Clock
-from ipc.counters import StageStatistics
+from ipc.counters import Checkpoint, StageStatistics, read_checkpoint
 from ipc.jit import INTERPRETED
 from ipc.record import Codec
 from ipc.ring import BY_INDEX, Ring, claim, consume, create_ring, publish, ready, ring_bytes
@@ -135,3 +135,43 @@ def test_the_stage_agrees_with_its_twin(seed: int, habits: Habits, chunks_max: i
         assert mine == theirs
     assert len(events) == len(expected)
     assert blocked > 0, "the event ring was never full"
+
+
+BEFORE = 30
+"""Commands up to the checkpoint of `to_checkpoint`."""
+
+
+def to_checkpoint(decisions: list[Decision], seed: int) -> tuple[list[Event], Checkpoint | None]:
+    """The events of a stage that begins BEFORE commands ahead of a checkpoint; what it tells."""
+    stage = Stage(8_000)
+    stage.state.commands = CHECKPOINT_INTERVAL - BEFORE
+    try:
+        events = run(stage, decisions, Random(seed))
+        told = read_checkpoint(stage.ports.telemetry.statistics)
+    finally:
+        stage.release()
+    return events, told
+
+
+def test_a_checkpoint_is_an_event_and_told_to_tools() -> None:
+    stream = bulk(5, 60, DEEP, 2)
+    decisions = decisions_of(stream.market, stream.commands)
+    events, told = to_checkpoint(decisions[: BEFORE - 1], seed=1)
+    assert told is None
+    before = len(events)
+    events, told = to_checkpoint(decisions, seed=1)
+    (place,) = (at for at, event in enumerate(events) if event.kind == EventKind.CHECKPOINT)
+    event = events[place]
+    dseqs = [each.dseq for each in events]
+    assert set(dseqs[before:place]) == {decisions[BEFORE - 1].sequence}, "it follows its command"
+    assert dseqs[place + 1] == decisions[BEFORE].sequence, "and comes before the next one"
+    assert [each.sequence for each in events] == list(range(1, len(events) + 1))
+    assert told == Checkpoint(event.dseq, event.state_hash % 2**64)
+    assert told.sequence == decisions[BEFORE - 1].sequence
+    assert to_checkpoint(decisions, seed=2)[1] == told, "batches have no say"
+    assert to_checkpoint(decisions[:BEFORE], seed=1)[1] == told, "later commands have none"
+    changed = [decisions[0]._replace(price_ticks=decisions[0].price_ticks + 1), *decisions[1:]]
+    other = to_checkpoint(changed, seed=1)[1]
+    assert other is not None
+    assert other.sequence == told.sequence
+    assert other.hash != told.hash

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.limits import CHECKPOINT_INTERVAL
 from engine.marketdata import L2Book, level_changes
-from engine.messages import CommandFlag, CommandKind, Side
+from engine.messages import MESSAGE_BYTES, CommandFlag, CommandKind, EventFlag, Side
 from tests.replays import commands_of, lines_of, shared, slots_of, venue_of, workload
 from tools.data import KRAKEN
 from tools.replay import FORMATS, ReplayError, kraken, meb
@@ -47,6 +48,41 @@ def test_a_damaged_stream_is_noticed(damage: Any, fault: str) -> None:
     assert len(slots) == 5
     faults = stream_faults(3, np.ascontiguousarray(damage(slots)))
     assert any(fault in line for line in faults), faults
+
+
+def long_answer(checkpoints: tuple[int, ...]) -> Any:
+    """Two events for each of LONG commands; after these commands a sequence is not among them."""
+    slots = np.zeros((2 * LONG, MESSAGE_BYTES), np.uint8)
+    events = slots.view(EVENT)[:, 0]
+    commands = np.arange(1, LONG + 1)
+    events["source_sequence"] = np.repeat(commands, 2)
+    events["flags"][1::2] = EventFlag.LAST
+    passed = sum((events["source_sequence"] > after).astype(np.int64) for after in checkpoints)
+    events["sequence"] = np.arange(1, 2 * LONG + 1) + passed
+    return slots
+
+
+LONG = 2 * CHECKPOINT_INTERVAL + 9
+
+
+def test_a_checkpoint_takes_a_sequence() -> None:
+    assert stream_faults(LONG, long_answer((CHECKPOINT_INTERVAL, 2 * CHECKPOINT_INTERVAL))) == []
+
+
+@pytest.mark.parametrize(
+    "checkpoints",
+    [
+        (),
+        (CHECKPOINT_INTERVAL,),
+        (CHECKPOINT_INTERVAL - 1, 2 * CHECKPOINT_INTERVAL),
+        (CHECKPOINT_INTERVAL, 2 * CHECKPOINT_INTERVAL, 2 * CHECKPOINT_INTERVAL + 3),
+        (0, CHECKPOINT_INTERVAL, 2 * CHECKPOINT_INTERVAL),
+    ],
+    ids=["none", "one of two", "one too early", "a gap beside", "begins late"],
+)
+def test_other_gaps_are_noticed(checkpoints: tuple[int, ...]) -> None:
+    (fault,) = stream_faults(LONG, long_answer(checkpoints))
+    assert "not dense" in fault
 
 
 def test_an_answer_after_the_last_one_is_noticed() -> None:

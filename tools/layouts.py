@@ -9,19 +9,32 @@ from typing import Final
 from engine.matching import MatchingState
 from engine.messages import (
     ChangeEvent,
+    CheckpointEvent,
     Command,
     CommandFlag,
     CommandKind,
     Decision,
     EventFlag,
     EventKind,
+    Instruction,
+    InstrumentCommand,
+    InstrumentEvent,
+    Listing,
+    ListKind,
     OrderEvent,
     OrderType,
+    Peg,
+    Phase,
+    PhaseEvent,
+    Prevention,
     RejectReason,
     SequencedCommand,
     Side,
+    Terms,
+    TermsEvent,
     TimeInForce,
     TradeEvent,
+    Trigger,
 )
 from engine.reference import AccountTerms, InstrumentTerms, ScheduleEntry
 from ipc.counters import CountersFile, ProcessEntry, StageStatistics
@@ -30,7 +43,20 @@ from ipc.ring import Cursor, Producer, Ring
 from ipc.segment import SegmentHeader
 from ipc.wait import Doorbell
 
-MESSAGES: Final = (Command, SequencedCommand, Decision, OrderEvent, TradeEvent, ChangeEvent)
+MESSAGES: Final = (
+    Command,
+    Terms,
+    InstrumentCommand,
+    SequencedCommand,
+    Decision,
+    OrderEvent,
+    TermsEvent,
+    TradeEvent,
+    ChangeEvent,
+    PhaseEvent,
+    InstrumentEvent,
+    CheckpointEvent,
+)
 MEMORY: Final = (
     SegmentHeader,
     Ring,
@@ -49,6 +75,13 @@ ENUMS: Final = (
     Side,
     OrderType,
     TimeInForce,
+    Trigger,
+    Peg,
+    Prevention,
+    Instruction,
+    ListKind,
+    Phase,
+    Listing,
     CommandFlag,
     EventKind,
     EventFlag,
@@ -57,8 +90,10 @@ ENUMS: Final = (
 
 MESSAGES_HEAD: Final = """# Messages
 
-Made from the declarations in `engine/messages.py` by `python -m tools.layouts messages`; do not
-edit. All integers are little-endian. Every message is 128 bytes and begins with its sequence.
+Made from the declarations in `engine/messages.py` and `engine/vocabulary.py` by
+`python -m tools.layouts messages`; do not edit. All integers are little-endian. A message has a
+slot of 192 bytes, three cache lines, and begins with its sequence. The third line holds `Terms`; it
+counts only with the flag `TERMS`, and without it is what an earlier message left there.
 """
 
 MEMORY_HEAD: Final = """# Shared memory

@@ -21,10 +21,12 @@ from ipc.counters import (
     RUNNING,
     STARTING,
     STATE_NAMES,
+    Checkpoint,
     CountersFile,
     ProcessEntry,
     StageStatistics,
     is_alive,
+    read_checkpoint,
 )
 from ipc.errors import SegmentMissing
 from ipc.histogram import Percentiles
@@ -86,6 +88,8 @@ class StageSample:
     published: int
     blocked: int
     latency: Percentiles
+    checkpoint: Checkpoint | None
+    "The hash that it told last; only matching tells any."
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,11 @@ class Sample:
         if any(kind_of(name) == EVENTS for name in self.missing_rings):
             return ()
         return tuple(ring for ring in self.rings if kind_of(ring.name) == EVENTS)
+
+    @property
+    def shards(self) -> tuple[StageSample, ...]:
+        """The stage of each matching shard."""
+        return tuple(stage for stage in self.stages if kind_of(stage.name) == MATCHING)
 
     def continues(self, before: "Sample") -> bool:
         """Whether both are of the same venue, not of two that had the name in turn."""
@@ -261,6 +270,7 @@ def _stage(statistics: StageStatistics) -> StageSample:
         published=statistics.published,
         blocked=statistics.blocked,
         latency=Percentiles(statistics.latency),
+        checkpoint=read_checkpoint(statistics),
     )
 
 

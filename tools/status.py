@@ -12,7 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from tools.figures import NONE, count, duration, elapsed
-from tools.sample import ProcessSample, RingSample, Sample, VenueNotFound, cpu_percent, take, venues
+from tools.sample import (
+    ProcessSample,
+    RingSample,
+    Sample,
+    StageSample,
+    VenueNotFound,
+    cpu_percent,
+    take,
+    venues,
+)
 
 __all__ = ["VenueNotFound", "collect", "render", "venues"]
 
@@ -63,13 +72,28 @@ def describe(before: Sample, after: Sample) -> dict[str, Any]:
         },
         "rings": [_ring(ring) for ring in after.rings],
         "missing_rings": list(after.missing_rings),
-        # Nothing is durable without a journal, and no stage hashes its state yet.
+        # Nothing is durable without a journal.
         "durable_seq": None,
         "decision_seq": None if decisions is None else decisions.position,
         # Of all shards together; each has a sequence of its own.
         "event_seq": sum(ring.position for ring in events) if events else None,
-        "state_hash": None,
+        **_state_hash(after.shards),
     }
+
+
+def _state_hash(shards: tuple[StageSample, ...]) -> dict[str, Any]:
+    """The hash of the last checkpoint, 16 hexadecimal digits, and its place among decisions.
+
+    Of several shards, each of which has its own, both are objects by the name of the stage.
+    """
+    points = {stage.name: stage.checkpoint for stage in shards}
+    hashes = {name: point and f"{point.hash:016x}" for name, point in points.items()}
+    places = {name: point and point.sequence for name, point in points.items()}
+    if len(points) == 1:
+        (state_hash,), (place,) = hashes.values(), places.values()
+        return {"state_hash": state_hash, "state_hash_seq": place}
+    told = any(points.values())
+    return {"state_hash": hashes if told else None, "state_hash_seq": places if told else None}
 
 
 def _process(before: ProcessSample, after: ProcessSample, elapsed_ns: int) -> dict[str, Any]:
@@ -127,9 +151,21 @@ def _headline(status: dict[str, Any]) -> Text:
         line.append(f"  up {elapsed(status['uptime_s'])}  supervisor {supervisor['pid']}", "dim")
     else:
         line.append(f"  supervisor {supervisor['pid']} is dead: run `okimi clean`", "bold red")
+    for hashed in _hash_lines(status["state_hash"], status["state_hash_seq"]):
+        line.append(f"\n{hashed}", "dim")
     if status["missing_rings"]:
         line.append(f"  missing rings: {', '.join(status['missing_rings'])}", "bold red")
     return line
+
+
+def _hash_lines(state_hash: Any, place: Any) -> list[str]:
+    """A line for each hash, with the decision after which it was taken."""
+    if not isinstance(state_hash, dict):
+        state_hash, place = {"matching": state_hash}, {"matching": place}
+    return [
+        f"{name} state hash {NONE if found is None else f'{found} at decision {place[name]}'}"
+        for name, found in state_hash.items()
+    ]
 
 
 def plain_table(*columns: str, left: int = 1) -> Table:

@@ -11,13 +11,17 @@ from ipc.counters import (
     STAGES_MAX,
     STARTING,
     STATE_NAMES,
+    Checkpoint,
     CountersFile,
     ProcessEntry,
     StageStatistics,
     enlist,
     is_alive,
     process_start_time,
+    read_checkpoint,
+    write_checkpoint,
 )
+from ipc.jit import kernel
 from ipc.wait import NO_DESCRIPTOR
 
 pytestmark = pytest.mark.interpreted
@@ -31,6 +35,38 @@ def test_a_process_is_told_by_pid_and_start_time() -> None:
     assert not is_alive(os.getpid(), 0)
     assert not is_alive(0, 0)
     assert not is_alive(-1, start)
+
+
+@kernel
+def tell(statistics: StageStatistics, sequence: int, state_hash: int) -> None:
+    write_checkpoint(statistics, sequence, state_hash)
+
+
+def test_a_checkpoint_is_read_as_it_was_written() -> None:
+    statistics: StageStatistics = StageStatistics.allocate()
+    assert read_checkpoint(statistics) is None
+    tell(statistics, 65_536, 17)
+    assert read_checkpoint(statistics) == Checkpoint(65_536, 17)
+    tell(statistics, 131_073, -2)
+    assert read_checkpoint(statistics) == Checkpoint(131_073, 2**64 - 2)
+
+
+def test_a_checkpoint_that_is_being_written_is_none() -> None:
+    class Racing:
+        """The sequence at each look, with a writer in between."""
+
+        checkpoint_hash = 5
+
+        def __init__(self, *sequences: int) -> None:
+            self.sequences = iter(sequences)
+
+        @property
+        def checkpoint_sequence(self) -> int:
+            return next(self.sequences)
+
+    for sequences in ((0,), (7, 0), (7, 9)):
+        assert read_checkpoint(Racing(*sequences)) is None  # type: ignore[arg-type]
+    assert read_checkpoint(Racing(7, 7)) == Checkpoint(7, 5)  # type: ignore[arg-type]
 
 
 @pytest.mark.system

@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from engine.config import Config, load
 from engine.topology import GATEWAY, plan
 from engine.venue import VenueMemory, create
+from ipc.counters import write_checkpoint
 from ipc.segment import SHARED_MEMORY
 from tools.doctor.memory import venue_bytes
 from tools.sample import take
@@ -49,6 +50,20 @@ def test_status_tells_of_each_shard(
     text = shown(render(found))
     assert "matching.1" in text
     assert "events.1" in text
+
+
+def test_each_shard_has_its_hash(
+    venue: VenueMemory, name: str, shown: Callable[[RenderableType], str]
+) -> None:
+    found = collect(name, measured_seconds=0)
+    assert (found["state_hash"], found["state_hash_seq"]) == (None, None)
+    write_checkpoint(venue.statistics("matching.1"), 70_000, -1)
+    found = collect(name, measured_seconds=0)
+    assert found["state_hash"] == {"matching.0": None, "matching.1": "f" * 16}
+    assert found["state_hash_seq"] == {"matching.0": None, "matching.1": 70_000}
+    text = shown(render(found))
+    assert "matching.0 state hash -" in text
+    assert "matching.1 state hash ffffffffffffffff at decision 70000" in text
 
 
 def test_the_event_sequence_is_unknown_while_a_ring_is_missing(

@@ -19,7 +19,7 @@ from engine.process import serve_stages
 from engine.topology import DRIVER, GATEWAY, plan
 from engine.venue import VenueMemory, create, segment_name
 from ipc import segment
-from ipc.counters import RUNNING, CountersFile, enlist
+from ipc.counters import RUNNING, CountersFile, enlist, write_checkpoint
 from ipc.errors import SegmentMismatch
 from ipc.record import numpy_dtype
 from tools.sample import HEARTBEAT_AGE_MAX_NS, processor_ns, take
@@ -37,6 +37,7 @@ CLI_FIELDS = {
     "decision_seq",
     "event_seq",
     "state_hash",
+    "state_hash_seq",
 }
 PROCESS_FIELDS = {"name", "pid", "alive", "restarts", "heartbeat_age_ms", "cpu_percent"}
 
@@ -85,7 +86,7 @@ def test_a_venue_that_has_not_started(venue: VenueMemory, name: str) -> None:
     assert found["ready"] is False
     assert found["durability"] == "memory"
     assert found["durable_seq"] is None
-    assert found["state_hash"] is None
+    assert (found["state_hash"], found["state_hash_seq"]) == (None, None)
     assert found["http"] is None
     assert found["layout"] == "compact"
     assert found["supervisor"] == {"pid": os.getpid(), "alive": True}
@@ -213,6 +214,15 @@ def test_stages_and_their_percentiles(venue: VenueMemory, name: str) -> None:
         "p999": 1500,
         "max": 1500,
     }
+
+
+def test_the_hash_of_the_last_checkpoint(venue: VenueMemory, name: str, shown: Shown) -> None:
+    assert "matching state hash -" in shown(render(status(name)))
+    write_checkpoint(venue.statistics("matching"), 65_536, -1)
+    write_checkpoint(venue.statistics("matching"), 131_072, 0xABC)
+    found = status(name)
+    assert (found["state_hash"], found["state_hash_seq"]) == ("0000000000000abc", 131_072)
+    assert "matching state hash 0000000000000abc at decision 131072" in shown(render(found))
 
 
 def test_processor_time_is_that_of_the_process(children: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from engine.limits import BALANCE_MAX, QTY_LOTS_MAX
+from engine.limits import BALANCE_MAX, CHECKPOINT_INTERVAL, QTY_LOTS_MAX
 from engine.messages import Command, Event, EventFlag, EventKind, slot_dtype
 from ipc.record import numpy_dtype
 
@@ -128,13 +128,15 @@ def units(count: int, decimals: int) -> str:
 def stream_faults(commands: int, slots: npt.NDArray[np.uint8]) -> list[str]:
     """What is wrong with the shape of an event stream that should answer so many commands.
 
-    Sound: sequences are dense, each command is answered, the answers to one command lie
-    together, and the last of them, and only that, carries LAST.
+    Sound: sequences are dense from 1 but for the CHECKPOINT after every CHECKPOINT_INTERVAL
+    commands, which answers none and is not among the slots; each command is answered, the answers
+    to one command lie together, and the last of them, and only that, carries LAST.
     """
     events = slots.view(EVENT)[:, 0]
     sequence, answers = events["sequence"], events["source_sequence"]
     faults = []
-    if len(sequence) and not (np.diff(sequence) == 1).all():
+    checkpoints = (answers - 1) // CHECKPOINT_INTERVAL
+    if not np.array_equal(sequence - checkpoints, np.arange(1, len(sequence) + 1)):
         faults.append("event sequences are not dense: events are missing or in another order")
     last = (events["flags"] & EventFlag.LAST) != 0
     if not np.array_equal(answers[last], np.arange(1, commands + 1)):
