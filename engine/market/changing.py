@@ -42,7 +42,7 @@ def forbids(books: Books, decision: Decision, index: int, leaves: int) -> int:
         display = detail.display_lots
     if decision.flags & CommandFlag.TERMS:
         terms = decision.terms
-        if special != 0 and trails(books, index):
+        if special != 0 and detail.fired == 0 and trails(books, index):
             return RejectReason.NOT_AMENDABLE.value
         if terms.trigger_ticks != 0:
             waits = special != 0 and detail.place == Place.TRIGGERS

@@ -79,7 +79,7 @@ class Amending(Settling):
 
     def _may_have_terms(self, order: Order, decision: Any) -> bool:
         """Whether an order may get the terms of an AMEND."""
-        if order.trigger in TRAILING:
+        if order.trigger in TRAILING or (order.hidden and decision.display_lots):
             return False
         waits = order in self._book(order).triggers
         return waits or not decision.trigger_ticks
