@@ -47,7 +47,8 @@ def admit(books: Books, decision: Decision) -> int:
         schedule(books, slot)
     elif decision.time_in_force == TimeInForce.DAY:
         join_season(books, slot, Season.DAY.value)
-    elif decision.time_in_force >= TimeInForce.AT_OPEN:
+    elif decision.time_in_force >= TimeInForce.AT_OPEN or decision.order_type == OrderType.MARKET:
+        # A market order that rests does so for an auction; by the order of arrival it ends there.
         join_season(books, slot, Season.AUCTION.value)
     return slot
 

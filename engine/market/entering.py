@@ -10,8 +10,8 @@ from engine.limits import ALL_OR_NONE_MAX, CHUNK_TICKS, PEGS_MAX, TRAILING_MAX
 from engine.market.ending import end_by_id, end_order, order_event, take_partner
 from engine.market.pegs import pegged_ticks
 from engine.market.resting import enter_level, shown_total
-from engine.market.rows import enlist, join_season
-from engine.market.state import NO_TICKS, Roster, Season
+from engine.market.rows import enlist
+from engine.market.state import NO_TICKS, Roster
 from engine.market.triggers import arm, begin_trailing, is_reached, trails
 from engine.messages import (
     PLAIN_BYTES,
@@ -212,8 +212,6 @@ def collect(books: Books, slot: int, woken: int, out: Outbox) -> None:
         if enlist_up_to(books, slot, Roster.ALL_OR_NONE.value, ALL_OR_NONE_MAX, out):
             detail.place = Place.ALL_OR_NONE
     else:
-        if order_type == OrderType.MARKET:
-            join_season(books, slot, Season.AUCTION.value)
         rest_special(books, slot, detail.limit_ticks, out)
 
 
