@@ -21,8 +21,7 @@ from engine.limits import (
     PRICE_TICKS_MAX,
 )
 from engine.lookahead import DISTANCE, LIVE_ORDERS_MIN, look_ahead
-from engine.market.commands import execute_special, open_market, skip_foreign
-from engine.market.working import run
+from engine.market.commands import link_special, open_market, skip_foreign, work_on
 from engine.messages import (
     CheckpointEvent,
     CommandFlag,
@@ -84,6 +83,7 @@ def create_matching(
 
     Without reference data every number is an instrument of any price in continuous trading.
     """
+    link_special()
     books = state.books
     create_books(books, orders_limit, chunks_limit)
     if reference is not None:
@@ -104,7 +104,7 @@ def execute(state: MatchingState, decision: Decision, out: Outbox) -> None:
     if state.shards > 1 and skip_foreign(books, state.shard, decision, out):
         return
     if books.work.assemblies_open != 0:
-        execute_special(books, decision, out)
+        work_on(books, decision, out)
     elif decision.reason != RejectReason.NONE:
         refuse(out, decision, decision.reason)
         finish(out)
@@ -115,9 +115,9 @@ def execute(state: MatchingState, decision: Decision, out: Outbox) -> None:
     ):
         execute_plain(state, decision, out)
         if books.work.busy > books.taker.active:
-            run(books, out)
+            work_on(books, books.work.cause, out)
     else:
-        execute_special(books, decision, out)
+        work_on(books, decision, out)
 
 
 @inlined
@@ -132,7 +132,7 @@ def execute_plain(state: MatchingState, decision: Decision, out: Outbox) -> None
     if index == NO_ORDER:
         refuse_change(out, decision, RejectReason.UNKNOWN_ORDER.value)
     elif books.pool.orders[index].flags & OrderFlag.SPECIAL:
-        execute_special(books, decision, out)
+        work_on(books, decision, out)
         return
     elif decision.kind == CommandKind.CANCEL:
         remove_order(books, decision, index, RejectReason.CANCELED_BY_CLIENT.value, out)
@@ -149,7 +149,7 @@ def resume(state: MatchingState, out: Outbox) -> None:
         sweep(books, out)
         complete(books, out)
     if books.work.busy > books.taker.active:
-        run(books, out)
+        work_on(books, books.work.cause, out)
 
 
 @inlined

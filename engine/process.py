@@ -20,6 +20,7 @@ from engine.topology import INGEST, RISK, ProcessPlan, order_ring
 from engine.venue import VenueMemory
 from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED
 from ipc.intrinsics import fence, read_monotonic
+from ipc.distant import distant, link
 from ipc.jit import inlined, kernel
 from ipc.record import Array, Record, Ref, i64, length
 from ipc.ring import resume
@@ -59,17 +60,29 @@ class Loop(Record):
     neighbours: Array[Ref[Doorbell]] = length(PROCESSES_MAX)
 
 
+call_ingest = distant(step_ingest)
+call_risk = distant(step_risk)
+call_matching = distant(step_matching)
+
+
+def link_stages() -> None:
+    """Make the steps of all stages ready to be called by the loop in this process."""
+    link(call_ingest, IngestState, IngestPorts, int)
+    link(call_risk, RiskState, RiskPorts, int)
+    link(call_matching, MatchingState, MatchingPorts, int)
+
+
 @kernel
 def run_stages(loop: Loop) -> int:
     """One step of each hosted stage; returns how much was done."""
     progress = 0
     if loop.hosts_ingest != 0:
-        progress += step_ingest(loop.ingest, loop.ingest_ports, BATCH_MAX)
+        progress += call_ingest(loop.ingest, loop.ingest_ports, BATCH_MAX)
     if loop.hosts_risk != 0:
-        progress += step_risk(loop.risk, loop.risk_ports, BATCH_MAX)
+        progress += call_risk(loop.risk, loop.risk_ports, BATCH_MAX)
     for index in range(loop.shard_count):
         shard = loop.shards[index]
-        progress += step_matching(shard.state, shard.ports, BATCH_MAX)
+        progress += call_matching(shard.state, shard.ports, BATCH_MAX)
     return progress
 
 
@@ -112,6 +125,7 @@ def run_loop(loop: Loop, turn_ns: int) -> int:
 
 def build_loop(venue: VenueMemory, plan: ProcessPlan) -> Loop:
     """The loop of one process over a venue's memory."""
+    link_stages()
     loop: Loop = Loop.allocate()
     loop.hosts_ingest = int(INGEST in plan.stages)
     loop.hosts_risk = int(RISK in plan.stages)

@@ -4,34 +4,57 @@ Processes are forked afterwards and find the machine code in memory. The first t
 a kernel; afterwards the code comes from the cache on disk.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from engine.config import Config
 from engine.driver import Driver, run_drive
-from engine.ingest import step_ingest
-from engine.matching import step_matching
-from engine.process import build_loop, run_loop
-from engine.risk import step_risk
+from engine.ingest import IngestPorts, IngestState
+from engine.market.commands import link_special
+from engine.matching import MatchingPorts, MatchingState
+from engine.process import build_loop, call_ingest, call_matching, call_risk, run_loop
+from engine.risk import RiskPorts, RiskState
 from engine.topology import DRIVER, plan
 from engine.venue import create_private
+from ipc.distant import link
+from ipc.jit import CACHE_FOLDER
 from ipc.ring import join, leave
 
 Step = tuple[str, Callable[[], object]]
 
 
+def _compile_beside() -> subprocess.Popen[bytes] | None:
+    """Begin to compile the largest kernel in a process of its own, unless it is on the disk.
+
+    It takes two thirds of all the time; the kernel is then fetched from the disk. What goes wrong
+    there is seen again, and reported, when this process compiles it.
+    """
+    if CACHE_FOLDER is None or any(CACHE_FOLDER.rglob("*work_on*.nbi")):
+        return None
+    program = f"from {link_special.__module__} import link_special; link_special()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
 def warmups(config: Config) -> Iterator[Step]:
     """Each kernel's name and a call that compiles it, run on a private, empty venue."""
+    helper = _compile_beside()
+    yield "ingest", lambda: link(call_ingest, IngestState, IngestPorts, int)
+    yield "matching", lambda: link(call_matching, MatchingState, MatchingPorts, int)
+    yield "risk", lambda: link(call_risk, RiskState, RiskPorts, int)
+    yield "orders, phases, auctions", lambda: (helper and helper.wait(), link_special())
     # In the compact layout one process, and so one loop, has all stages.
     config = replace(config, venue=replace(config.venue, layout="compact"))
     topology = plan(config, clients=(DRIVER,), cores=[0])
     venue = create_private(config, topology)
     engine = next(process for process in topology.processes if process.name != DRIVER)
     loop = build_loop(venue, engine)
-    yield "ingest", lambda: step_ingest(loop.ingest, loop.ingest_ports, 1)
-    shard = loop.shards[0]
-    yield "matching", lambda: step_matching(shard.state, shard.ports, 1)
-    yield "risk", lambda: step_risk(loop.risk, loop.risk_ports, 1)
     yield "process loop", lambda: run_loop(loop, 0)
     events = venue.rings[topology.event_rings[0]]
     yield "ring", lambda: (join(events, 0), leave(events, 0))

@@ -23,6 +23,7 @@ from engine.messages import (
 from engine.orders import NO_ORDER
 from engine.reference import apply_instrument
 from engine.stage import Outbox, copy_words
+from ipc.distant import distant, link
 from ipc.jit import kernel
 
 
@@ -60,9 +61,23 @@ def skip_foreign(books: Books, shard: int, decision: Decision, out: Outbox) -> b
     return True
 
 
+@distant
+def work_on(books: Books, decision: Decision, out: Outbox) -> int:
+    """Go on with the command that is under way, else begin with this one; always 0."""
+    if books.work.busy == 0:
+        begin_special(books, decision, out)
+    run(books, out)
+    return 0
+
+
+def link_special() -> None:
+    """Make `work_on` ready to be called in this process."""
+    link(work_on, Books, Decision, Outbox)
+
+
 @kernel
-def execute_special(books: Books, decision: Decision, out: Outbox) -> None:
-    """Any accepted or refused decision; what it leaves to be done is done as far as possible."""
+def begin_special(books: Books, decision: Decision, out: Outbox) -> None:
+    """The first part of any accepted or refused decision."""
     work = books.work
     copy_words(work.cause.address, decision.address, PLAIN_BYTES >> 3)
     work.busy = 1
@@ -79,7 +94,6 @@ def execute_special(books: Books, decision: Decision, out: Outbox) -> None:
         execute_order(books, decision, out)
     else:
         execute_admin(books, decision, out)
-    run(books, out)
 
 
 @kernel
