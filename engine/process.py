@@ -19,8 +19,8 @@ from engine.stage import Telemetry
 from engine.topology import INGEST, RISK, ProcessPlan, order_ring
 from engine.venue import VenueMemory
 from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED
-from ipc.intrinsics import fence, read_monotonic
 from ipc.distant import distant, link
+from ipc.intrinsics import fence, read_monotonic
 from ipc.jit import inlined, kernel
 from ipc.record import Array, Record, Ref, i64, length
 from ipc.ring import resume

@@ -11,11 +11,13 @@ from dataclasses import replace
 
 from engine.config import Config
 from engine.driver import Driver, run_drive
-from engine.ingest import IngestPorts, IngestState
+from engine.ingest import IngestPorts
+from engine.intake import IngestState
+from engine.ledger import RiskState
 from engine.market.commands import link_special
 from engine.matching import MatchingPorts, MatchingState
 from engine.process import build_loop, call_ingest, call_matching, call_risk, run_loop
-from engine.risk import RiskPorts, RiskState
+from engine.risk import RiskPorts
 from engine.topology import DRIVER, plan
 from engine.venue import create_private
 from ipc.distant import link
@@ -42,13 +44,20 @@ def _compile_beside() -> subprocess.Popen[bytes] | None:
     )
 
 
+def _fetch_special(helper: subprocess.Popen[bytes] | None) -> None:
+    """Take the largest kernel from the disk when the process beside has put it there."""
+    if helper is not None:
+        helper.wait()
+    link_special()
+
+
 def warmups(config: Config) -> Iterator[Step]:
     """Each kernel's name and a call that compiles it, run on a private, empty venue."""
     helper = _compile_beside()
     yield "ingest", lambda: link(call_ingest, IngestState, IngestPorts, int)
     yield "matching", lambda: link(call_matching, MatchingState, MatchingPorts, int)
     yield "risk", lambda: link(call_risk, RiskState, RiskPorts, int)
-    yield "orders, phases, auctions", lambda: (helper and helper.wait(), link_special())
+    yield "orders, phases, auctions", lambda: _fetch_special(helper)
     # In the compact layout one process, and so one loop, has all stages.
     config = replace(config, venue=replace(config.venue, layout="compact"))
     topology = plan(config, clients=(DRIVER,), cores=[0])

@@ -17,7 +17,7 @@ FUNCTION_LINES_MAX = 70
 PARAMETERS_MAX = 6
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
-COMPILER_FILES = {"ipc/reference.py", "ipc/intrinsics.py"}
+COMPILER_FILES = {"ipc/reference.py", "ipc/intrinsics.py", "ipc/distant.py"}
 """The files that may use LLVM."""
 
 JIT_FILE, JIT_IMPORTS = "ipc/jit.py", {"numba", "llvmlite"}
