@@ -113,7 +113,6 @@ class Taker(Decision, align=CACHE_LINE_BYTES):
     "Slot of an order that has one already; NO_ORDER for a new one."
     total_lots: i64
     "Quantity of the whole order, fills before an amendment included."
-    post_only: i64
     stays: i64
     "1 when what is left may enter the book."
     ends: i64
@@ -218,7 +217,6 @@ class Work(Record, align=LINE_PAIR_BYTES):
     shift: i64
     "The Phase that `instrument` is being brought into, 0 for none."
     shift_step: i64
-    shift_reason: i64
     breach: i64
     "1: a price left its band."
     uncrossed: i64
@@ -234,7 +232,6 @@ class Work(Record, align=LINE_PAIR_BYTES):
     broken: Assembly
     doomed_head: i64
     doomed_tail: i64
-    doomed_reason: i64
     walk: Walk
     uncross: Uncross
     assemblies_open: i64
