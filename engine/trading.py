@@ -325,6 +325,8 @@ def drop_taker(books: Books, reason: int, out: Outbox) -> None:
     """CANCELED for what is left of the taker; its list partner and held orders end with it."""
     taker = books.taker
     slot = taker.order_slot
+    if slot != NO_ORDER and books.pool.orders[slot].flags & OrderFlag.SPECIAL:
+        taker.price_ticks = books.details[slot].limit_ticks  # a peg's is not where it tried to be
     end_unfilled(taker, reason, out)
     if slot == NO_ORDER:
         return
