@@ -25,7 +25,7 @@ from tests.ingest_door import IngestDoor
 from tests.twin.market import Market, rich
 from tests.twin.messages import TERMS_FIELDS
 
-NEW, CANCEL, AMEND, MASS_CANCEL, PHASE, TICK, INSTRUMENT, SNAPSHOT = CommandKind
+NEW, CANCEL, AMEND, MASS_CANCEL, PHASE, TICK, INSTRUMENT, SNAPSHOT, WATERMARK = CommandKind
 TERMS = CommandFlag.TERMS
 INT64 = (-(1 << 63), (1 << 63) - 1)
 
