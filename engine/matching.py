@@ -148,7 +148,7 @@ def resume(state: MatchingState, out: Outbox) -> None:
     if books.work.busy == 0:
         sweep(books, out)
         complete(books, out)
-    if books.work.busy > books.taker.active:
+    if books.work.busy != 0:
         work_on(books, books.work.cause, out)
 
 

@@ -294,7 +294,10 @@ def end_sweep(books: Books, out: Outbox) -> None:
 
 @kernel
 def settle_rest(books: Books, out: Outbox) -> None:
-    """Put what is left of the taker into the book."""
+    """Put what is left of the taker into the book.
+
+    One that was let through a full pool, because it would not stay, may only if it freed a place.
+    """
     taker = books.taker
     slot = taker.order_slot
     if slot == NO_ORDER:
@@ -304,7 +307,8 @@ def settle_rest(books: Books, out: Outbox) -> None:
         order.side, order.group, order.flags = taker.side, taker.group, 0
     order = books.pool.orders[slot]
     order.leaves_lots, order.qty_lots = taker.leaves_lots, taker.total_lots
-    if not enter_level(books, slot, taker.price_ticks):
+    crowded = books.pool.live > books.pool.limit
+    if crowded or not enter_level(books, slot, taker.price_ticks):
         drop_taker(books, RejectReason.BOOK_FULL.value, out)
         return
     market = books.markets[taker.instrument]

@@ -123,7 +123,7 @@ def change_outside(books: Books, decision: Decision, index: int, leaves: int, ou
     moves = False
     if waits_for_price:
         level = books.chunks[order.chunk].levels[order.price_key & (CHUNK_TICKS - 1)]
-        if level.lots > LEVEL_LOTS_MAX - leaves:
+        if level.lots - order.leaves_lots > LEVEL_LOTS_MAX - leaves:
             refuse_change(out, decision, RejectReason.BOOK_FULL.value)
             return
         level.lots += leaves - order.leaves_lots

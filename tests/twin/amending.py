@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.limits import ICEBERG_PEAKS_MAX
+from engine.limits import ICEBERG_PEAKS_MAX, LEVEL_LOTS_MAX
 from engine.messages import CommandFlag, EventKind, Phase, RejectReason
 from tests.twin.order import TRAILING, Order
 from tests.twin.phases import CLOSED
@@ -59,6 +59,9 @@ class Amending(Settling):
         if post_only and self._amendment_trades(order, decision.price_ticks):
             self._refuse(RejectReason.WOULD_TRADE)
             return
+        if self._overfills_trigger(order, open_lots):
+            self._refuse(RejectReason.BOOK_FULL)
+            return
         order.post_only = post_only
         stays = (
             decision.price_ticks == order.price_ticks
@@ -93,6 +96,12 @@ class Amending(Settling):
             return False
         return self._slid(order) is None
 
+    def _overfills_trigger(self, order: Order, open_lots: int) -> bool:
+        """Whether an order that waits for a price would be too much with this open quantity."""
+        if order not in self._book(order).triggers:
+            return False
+        return self._lots_waiting(order) - order.open_lots + open_lots > LEVEL_LOTS_MAX
+
     def _resize(self, order: Order, open_lots: int) -> None:
         order.total_lots += open_lots - order.open_lots
         order.open_lots = open_lots
@@ -102,13 +111,12 @@ class Amending(Settling):
         previous_ticks = order.price_ticks
         order.price_ticks = decision.price_ticks
         self._resize(order, open_lots)
-        triggers = self._book(order).triggers
         wanted_ticks = decision.trigger_ticks if decision.flags & CommandFlag.TERMS else 0
+        self._change(EventKind.REPLACED, order, previous_price_ticks=previous_ticks)
         if wanted_ticks and wanted_ticks != order.trigger_ticks:
             order.trigger_ticks = wanted_ticks
-            triggers.remove(order)
-            triggers.append(order)
-        self._change(EventKind.REPLACED, order, previous_price_ticks=previous_ticks)
+            self._book(order).triggers.remove(order)
+            self._wait(order)
 
     def _requeue(self, order: Order, price_ticks: int, open_lots: int) -> None:
         """Cancel and replace: the order loses its place and may trade on its way back."""

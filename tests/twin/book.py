@@ -73,6 +73,19 @@ class Book:
         """Groups of adjacent prices that hold orders: what the engine's memory is counted in."""
         return {price // CHUNK_TICKS for price in self.levels[side]}
 
+    def trigger_chunks(self, upward: bool) -> set[int]:
+        """The same of the triggers that wake in one direction."""
+        return {
+            order.trigger_ticks // CHUNK_TICKS
+            for order in self.triggers
+            if order.wakes_upward == upward
+        }
+
+    def all_chunks(self) -> int:
+        """How many of both there are."""
+        sides = sum(len(self.chunks(side)) for side in Side)
+        return sides + sum(len(self.trigger_chunks(upward)) for upward in (True, False))
+
     def meets(self, taker_side: Side, limit_ticks: int) -> bool:
         """Whether a taker with this limit meets anybody."""
         best = self.best(Side(1 - taker_side))

@@ -29,7 +29,7 @@ class Entering(Phases):
         elif self._is_reached_now(order):
             self._wake(order)
         else:
-            self._book(order).triggers.append(order)
+            self._wait(order)
 
     def _is_reached_now(self, order: Order) -> bool:
         book = self._book(order)
@@ -44,7 +44,7 @@ class Entering(Phases):
         else:
             order.best_ticks = book.last_ticks
             order.trigger_ticks = trailing_trigger(order)
-            book.triggers.append(order)
+            self._wait(order)
 
     def _wake(self, order: Order) -> None:
         """TRIGGERED, then on as if the order had just arrived."""

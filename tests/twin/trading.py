@@ -27,13 +27,37 @@ class Trading(Lists):
         book = self._book(order)
         if order.order_id not in self.orders and len(self.orders) >= self._orders_max:
             return False
-        if book.open_lots(order.side, price_ticks) + order.open_lots > LEVEL_LOTS_MAX:
+        there = book.open_lots(order.side, price_ticks)
+        return self._has_room(order, there, book.chunks(order.side), price_ticks)
+
+    def _may_wait(self, order: Order) -> bool:
+        """Whether level and price memory have room for an order at its trigger."""
+        chunks = self._book(order).trigger_chunks(order.wakes_upward)
+        return self._has_room(order, self._lots_waiting(order), chunks, order.trigger_ticks)
+
+    def _lots_waiting(self, order: Order) -> int:
+        """Open quantity that waits at an order's trigger, its own included if it does."""
+        return sum(
+            each.open_lots
+            for each in self._book(order).triggers
+            if each.trigger_ticks == order.trigger_ticks and each.wakes_upward == order.wakes_upward
+        )
+
+    def _has_room(self, order: Order, there: int, chunks: set[int], price_ticks: int) -> bool:
+        """Whether a level that holds `there` lots, on a side with these chunks, takes an order."""
+        if there + order.open_lots > LEVEL_LOTS_MAX:
             return False
-        chunks = book.chunks(order.side)
         if price_ticks // CHUNK_TICKS in chunks:
             return True
-        used = sum(len(each.chunks(side)) for each in self.books for side in Side)
+        used = sum(book.all_chunks() for book in self.books)
         return len(chunks) < CHUNKS_PER_SIDE_MAX and used < self._chunks_max
+
+    def _wait(self, order: Order) -> None:
+        """Wait for a price, or CANCELED without room."""
+        if self._may_wait(order):
+            self._book(order).triggers.append(order)
+        else:
+            self._end(order, RejectReason.BOOK_FULL)
 
     def _place(self, order: Order, price_ticks: int) -> None:
         """Put an order into the book that is known to fit; no event."""
@@ -168,11 +192,14 @@ class Trading(Lists):
     def _trail(self, book: Book, order: Order, price_ticks: int) -> None:
         """Let a trailing trigger follow a price in its favour."""
         better = max if order.side == Side.SELL else min
+        before = order.best_ticks, order.trigger_ticks
         order.best_ticks = better(order.best_ticks, price_ticks)
         trigger_ticks = trailing_trigger(order)
         if trigger_ticks != order.trigger_ticks:
             order.trigger_ticks = trigger_ticks
             book.triggers.remove(order)
+            if not self._may_wait(order):
+                order.best_ticks, order.trigger_ticks = before
             book.triggers.append(order)
 
 
