@@ -9,7 +9,7 @@ private blocks for process-local state and tests.
 import bisect
 import mmap
 import struct
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -43,6 +43,10 @@ class Region:
         self.view.release()
         self._anchor = None
 
+
+MAP_NORESERVE: Final = 0x4000
+"""Linux: do not count the pages of a block before they are touched. The state of a venue is mostly
+never touched, and a process with several venues could not fork if all of it were counted."""
 
 _starts: list[int] = []
 _regions: list[Region] = []
@@ -79,7 +83,8 @@ def find(address: int, size: int) -> Region:
 def allocate(size: int, name: str) -> Region:
     """A private, zeroed, page-aligned block that lives as long as the process or until `free`."""
     assert size > 0, "allocate: size must be positive"
-    return register(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), name)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+    return register(mmap.mmap(-1, size, flags=flags), name)
 
 
 def allocate_shared(size: int, name: str) -> Region:

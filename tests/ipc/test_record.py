@@ -329,12 +329,29 @@ def test_codec_fills_in_zeros_and_refuses_what_does_not_fit() -> None:
 
 @pytest.mark.parametrize("derive", [Codec, numpy_dtype])
 def test_codec_and_numpy_need_flat_records(derive: Any) -> None:
-    with pytest.raises(LayoutError, match=r"Child\.names"):
+    with pytest.raises(LayoutError, match=r"Child\.inners: this is not flat"):
         derive(Child)
-    with pytest.raises(LayoutError, match=r"Made\.a"):
-        derive(declare(a=Inner))
-    with pytest.raises(LayoutError, match=r"Made\.a"):
+    with pytest.raises(LayoutError, match=r"Made\.a: this is not flat"):
         derive(declare(a=Ref[Inner]))
+    with pytest.raises(LayoutError, match="two fields are called"):
+        derive(declare(a=Inner, b=Inner))
+
+
+def test_the_fields_of_a_nested_record_stand_in_its_place() -> None:
+    nested = declare(before=u8, inner=Flat, after=u8)
+    names = ["before", *Flat.fields, "after"]
+    codec = Codec(nested)
+    assert list(codec.values._fields) == list(codec.blank) == names
+    raw = codec.encode(before=1, after=2, **dict.fromkeys(numbers_of(Flat), 7))
+    (values,) = codec.decode_many(raw)
+    assert [values.before, values.after] == [1, 2]
+    made = np.frombuffer(raw, dtype=numpy_dtype(nested))
+    for name in numbers_of(Flat):
+        assert getattr(values, name) == made[name][0] == 7
+
+
+def numbers_of(record: Any) -> list[str]:
+    return [name for name, field in record.fields.items() if not field.text]
 
 
 # --- fingerprint, documentation --------------------------------------------------------------

@@ -123,7 +123,7 @@ class Ingest:
     def _faults(self, command: Command) -> Iterator[RejectReason]:
         """All that is wrong with a command, what counts first."""
         kind = command.kind
-        if kind not in tuple(CommandKind):
+        if kind not in tuple(CommandKind) or kind == CommandKind.WATERMARK:
             yield RejectReason.UNKNOWN_COMMAND
         if command.instrument >= INSTRUMENTS_MAX:
             yield RejectReason.UNKNOWN_INSTRUMENT
