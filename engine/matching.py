@@ -57,7 +57,7 @@ class MatchingState(Record, align=CACHE_LINE_BYTES):
     shards: i64
     "How many there are; 0 and 1 both mean that this one has all instruments."
     state_hash: i64
-    "Hash of all events that were published, and of those that are folded already."
+    "Hash of all events but CHECKPOINTs: those published, and those folded already."
     folded: i64
     "Events in the outbox that `state_hash` covers."
     checkpoint_due: i64
@@ -170,6 +170,7 @@ def checkpoint(state: MatchingState, out: Outbox, telemetry: Telemetry) -> None:
     event.account = event.instrument = event.order_id = event.price_ticks = event.qty_lots = 0
     event.source_sequence = event.time_ns = 0
     event.dseq, event.state_hash = state.decided, state.state_hash
+    state.folded = out.pending  # The rest of its slot is of an older event.
 
 
 @inlined
