@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from tools.figures import NONE, count, duration
@@ -74,7 +75,7 @@ def book_table(result: dict[str, Any]) -> RenderableType:
         versions(result["host"]),
     ]
     lines += [f"{name}: {row['about']}." for name, row in result["peer_details"].items()]
-    lines += [f"Left out: {name}: {why}." for name, why in result["peers_absent"].items()]
+    lines += [f"Left out: {name}: {escape(why)}." for name, why in result["peers_absent"].items()]
     if result["reason"]:
         lines.append(f"Not measured: {result['reason']}.")
     return Group(
