@@ -232,6 +232,7 @@ def tell_lists(books: Books, slot: int, special: int, out: Outbox) -> None:
     """
     remember_cause(books)
     taker = books.taker
+    books.work.references_known = 0
     partner = parent = 0
     if special != 0:
         maker = books.pool.orders[slot]

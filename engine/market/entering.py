@@ -145,6 +145,7 @@ def wake(books: Books, slot: int, out: Outbox) -> None:
     """An order comes out of the queue of the woken."""
     detail = books.details[slot]
     detail.place = Place.NOWHERE
+    books.work.references_known = 0
     if detail.fired != 0:
         trigger(books, slot, out)
     enter(books, slot, 1, out)

@@ -39,12 +39,25 @@ def reference_ticks(books: Books, instrument: int, side: int) -> int:
 
 
 @kernel
+def find_references(books: Books, instrument: int) -> None:
+    """Set the references. A pass over the pegs finds them once: its pegs do not change them.
+
+    Whatever else may, between two pegs, takes `references_known` back.
+    """
+    work = books.work
+    if work.references_known == 0:
+        work.bid_ticks = reference_ticks(books, instrument, 0)
+        work.ask_ticks = reference_ticks(books, instrument, 1)
+        work.references_known = work.peg_passing
+
+
+@kernel
 def pegged_ticks(books: Books, slot: int) -> int:
     """The price at which a pegged order belongs now; NO_TICKS when it waits out of the book."""
     order, detail = books.pool.orders[slot], books.details[slot]
     terms = books.terms[order.instrument]
-    bid = reference_ticks(books, order.instrument, 0)
-    ask = reference_ticks(books, order.instrument, 1)
+    find_references(books, order.instrument)
+    bid, ask = books.work.bid_ticks, books.work.ask_ticks
     buys = order.side == 0
     own, other = bid, ask
     if not buys:
@@ -89,7 +102,7 @@ def pass_pegs(books: Books, instrument: int) -> int:
     """The next pegged order that must be repriced, NO_ORDER when there is nothing to do."""
     market, work = books.markets[instrument], books.work
     if market.watch & Watch.PEGS == 0 or market.phase != Phase.CONTINUOUS:
-        work.peg_passing = work.peg_slot = 0
+        work.peg_passing = work.peg_slot = work.references_known = 0
         return NO_ORDER
     while True:
         if work.peg_passing == 0:
@@ -100,14 +113,14 @@ def pass_pegs(books: Books, instrument: int) -> int:
                 return NO_ORDER
             market.seen_bid_ticks, market.seen_ask_ticks = bid, ask
             market.pegs_stale = 0
-            work.peg_passing = 1
+            work.peg_passing, work.references_known = 1, 0
             work.peg_slot = market.rosters[Roster.PEGS.value].head
         while work.peg_slot != NO_ORDER:
             slot = work.peg_slot
             work.peg_slot = books.details[slot].next
             if is_misplaced(books, slot):
                 return slot
-        work.peg_passing = 0
+        work.peg_passing = work.references_known = 0
 
 
 @kernel

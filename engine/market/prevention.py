@@ -81,6 +81,7 @@ def prevent(books: Books, slot: int, out: Outbox) -> None:
     """PREVENTED between the taker and a resting order, and what the taker's mode makes of it."""
     taker = books.taker
     remember_cause(books)
+    books.work.references_known = 0
     maker, mode = books.pool.orders[slot], taker.prevention
     lost = 0
     if mode == Prevention.DECREMENT:

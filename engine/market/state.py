@@ -224,6 +224,10 @@ class Work(Record, align=LINE_PAIR_BYTES):
     peg_slot: i64
     "Next order of a pass over the pegs."
     peg_passing: i64
+    references_known: i64
+    "1: `bid_ticks` and `ask_ticks` are what the pegs of this pass follow now."
+    bid_ticks: i64
+    ask_ticks: i64
     whole_slot: i64
     "Next order of a pass over the all-or-none orders."
     whole_passing: i64
