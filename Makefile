@@ -11,6 +11,9 @@ SHELL := bash
 # Interpreters to try, in this order: `make PYTHON=/opt/python/bin/python3 run`. uv chooses itself.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 
+# A process for each core runs whole files of tests.
+BESIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --benchmark-disable
+
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
@@ -33,11 +36,11 @@ check: $(STAMPS)/check ## Formatting, lint, types, import rules: seconds
 
 test: $(STAMPS)/test ## The whole suite: compiled, with bounds checks, interpreted
 	@echo "== tests 1/3: everything, compiled"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(BESIDE)
 	@echo "== tests 2/3: unit and property tests, compiled with bounds checks"
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -m "not system"
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(BESIDE) -m "not system"
 	@echo "== tests 3/3: tests of kernels, interpreted"
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m interpreted
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(BESIDE) -m interpreted
 
 # DATA=folder: also the workloads of the public matching engine challenge.
 bench: $(STAMPS)/bench ## Measure here, beside peers, and write benchmarks/RESULTS.md: 8 minutes

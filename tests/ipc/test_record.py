@@ -337,23 +337,6 @@ def test_codec_and_numpy_need_flat_records(derive: Any) -> None:
         derive(declare(a=Inner, b=Inner))
 
 
-def test_the_fields_of_a_nested_record_stand_in_its_place() -> None:
-    nested = declare(before=u8, inner=Flat, after=u8)
-    names = ["before", *Flat.fields, "after"]
-    codec = Codec(nested)
-    assert list(codec.values._fields) == list(codec.blank) == names
-    raw = codec.encode(before=1, after=2, **dict.fromkeys(numbers_of(Flat), 7))
-    (values,) = codec.decode_many(raw)
-    assert [values.before, values.after] == [1, 2]
-    made = np.frombuffer(raw, dtype=numpy_dtype(nested))
-    for name in numbers_of(Flat):
-        assert getattr(values, name) == made[name][0] == 7
-
-
-def numbers_of(record: Any) -> list[str]:
-    return [name for name, field in record.fields.items() if not field.text]
-
-
 # --- fingerprint, documentation --------------------------------------------------------------
 
 
