@@ -75,6 +75,13 @@ async def drive(venue, seed, joined):
                 assert reply["status"] in (200, 201, 404, 409, 422), reply
                 flow.note(reply)
             await joined(number)
+        # However the flow went, each side of each book has an order in the end.
+        for symbol, (middle, *_) in SYMBOLS.items():
+            for side, cents in (("buy", middle - 1000), ("sell", middle + 1000)):
+                rest = {"account": 1, "symbol": symbol, "side": side, "type": "limit"}
+                rest |= {"price": f"{cents // 100}.{cents % 100:02}", "quantity": "0.010"}
+                reply = await sender.reply(await sender.send(op="order", **rest))
+                assert reply["status"] == 201, reply
 
 
 class Follower:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pty
 import select
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -145,6 +146,8 @@ class Terminal:
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
             code = 1
+            # A test runner that works beside others ignores it, and children inherit that.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
                 # The terminal, not what captures the output of tests.
                 sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
