@@ -67,6 +67,7 @@ BULKS = [
         if name not in ("calm", "storm", "deep", "wide")
     ),
     pytest.param(7009, PRESETS["prevention"], 2, 10_000, id="peg-prevented-on-its-way-in"),
+    pytest.param(120056, PRESETS["lists"], 1, 10_000, id="post-only-given-to-all-or-none"),
     pytest.param(30, EVERYTHING, 3, -5_000, id="everything-negative"),
 ]
 """`python -m tests.compare` goes on from here to as many commands as there is time for."""

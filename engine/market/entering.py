@@ -253,7 +253,9 @@ def settle_limit(books: Books, slot: int) -> int:
     order, detail, taker = books.pool.orders[slot], books.details[slot], books.taker
     opposite = side_of(books, order.instrument, 1 - order.side)
     crosses = opposite.best_key <= taker.limit_key
-    if order.flags & OrderFlag.POST_ONLY and crosses:
+    # An amendment can make a held all-or-none order post-only; such an order never rests.
+    rests = detail.instructions & Instruction.ALL_OR_NONE == 0
+    if order.flags & OrderFlag.POST_ONLY and crosses and rests:
         price = NO_TICKS
         if detail.instructions & Instruction.SLIDE:
             price = slid_ticks(books, order.instrument, order.side)
