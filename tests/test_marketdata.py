@@ -1,5 +1,7 @@
 """The book by price, kept from events alone."""
 
+from collections import defaultdict
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -96,18 +98,17 @@ def raw(events: list[Event]) -> np.ndarray:
 @given(streams(ample_markets(), max_size=40))
 def test_events_alone_tell_the_books_after_every_command(stream: Stream) -> None:
     venue = stream.market.venue()
-    count = len(stream.market.instruments)
-    one_by_one, in_bulk = [L2Book() for _ in range(count)], [L2Book() for _ in range(count)]
+    one_by_one, in_bulk = defaultdict[int, L2Book](L2Book), defaultdict[int, L2Book](L2Book)
     for command in stream.commands:
         events = venue.submit(command)
         for event in events:
-            if event.instrument < count:
-                one_by_one[event.instrument].apply_event(event)
+            one_by_one[event.instrument].apply_event(event)
         changes = level_changes(raw(events))
         for instrument, *level in zip(*changes[1:], strict=True):
             in_bulk[instrument].apply(*level)
         for books in (one_by_one, in_bulk):
-            for book, twin in zip(books, venue.exchange.books, strict=True):
+            for instrument, twin in enumerate(venue.exchange.books):
+                book = books[instrument]
                 for side in Side:
                     levels = [(price, twin.lots(side, price)) for price in twin.prices(side)]
                     shown = [(price, lots) for price, lots in levels if lots]
