@@ -6,8 +6,6 @@ price. A purchase without a limit gets the collar's upper end, or less if it cou
 sale the lower end. Arithmetic never leaves int64: what would is refused or has its bound here.
 """
 
-from typing import Final
-
 from engine.balances import (
     affordable_price,
     balance_of,
@@ -16,33 +14,11 @@ from engine.balances import (
     payment_units,
     worth_overflows,
 )
-from engine.instruments import COLLAR_BPS_MAX
 from engine.ledger import RiskState, reference_price
-from engine.limits import PRICE_TICKS_MAX
 from engine.messages import CommandFlag, Decision, RejectReason, Side, Trigger
-from engine.reference import InstrumentTerms, step_down, step_up
+from engine.reference import InstrumentTerms, band_ticks, step_down, step_up
 from ipc.intrinsics import multiply_overflows
 from ipc.jit import inlined, kernel
-
-BPS: Final = 10_000
-
-DISTANCE_MAX: Final = 2 * PRICE_TICKS_MAX
-"""No two prices are farther apart."""
-
-WHOLE_MAX: Final = DISTANCE_MAX // COLLAR_BPS_MAX
-"""Ten-thousandths of a price up to here may be multiplied by any collar."""
-
-assert DISTANCE_MAX + PRICE_TICKS_MAX + COLLAR_BPS_MAX < 1 << 63
-
-
-@inlined
-def band_ticks(reference_ticks: int, collar_bps: int) -> int:
-    """floor(|reference| * bps / 10000), or about DISTANCE_MAX if that is less; bps is above 0."""
-    size = abs(reference_ticks)
-    whole = size // BPS
-    if whole > WHOLE_MAX and whole > DISTANCE_MAX // collar_bps:
-        return DISTANCE_MAX
-    return whole * collar_bps + size % BPS * collar_bps // BPS
 
 
 @inlined

@@ -34,6 +34,16 @@ from ipc.record import LINE_PAIR_BYTES, Array, Record, i64, length, u8, u32
 
 WORD_BYTES: Final = 8
 
+BPS: Final = 10_000
+
+DISTANCE_MAX: Final = 2 * PRICE_TICKS_MAX
+"""No two prices are farther apart."""
+
+WHOLE_MAX: Final = DISTANCE_MAX // COLLAR_BPS_MAX
+"""Ten-thousandths of a price up to here may be multiplied by any collar or band."""
+
+assert DISTANCE_MAX + PRICE_TICKS_MAX + COLLAR_BPS_MAX < 1 << 63
+
 
 class InstrumentTerms(Record, align=LINE_PAIR_BYTES):
     """The numbers of one instrument; see engine.instruments for their meaning. Words only.
@@ -141,7 +151,7 @@ TERM_COUNT: Final = len(TERM_NUMBERS)
 MONEY_TERM_COUNT: Final = TERM_NUMBERS["price_min_ticks"]
 """Terms before this number cannot change once the instrument has been listed."""
 
-_BPS: Final = (0, COLLAR_BPS_MAX)
+_BAND: Final = (0, COLLAR_BPS_MAX)
 _PRICE: Final = (-PRICE_TICKS_MAX, PRICE_TICKS_MAX)
 _DURATION_NS: Final = (0, SECONDS_MAX * 1_000_000_000)
 _NOT_BY_COMMAND: Final = (0, -1)
@@ -158,9 +168,9 @@ TERM_BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "qty_max_lots": (1, QTY_LOTS_MAX),
     "notional_min_units": (0, BALANCE_MAX),
     "notional_max_units": (1, BALANCE_MAX),
-    "collar_bps": _BPS,
-    "static_band_bps": _BPS,
-    "dynamic_band_bps": _BPS,
+    "collar_bps": _BAND,
+    "static_band_bps": _BAND,
+    "dynamic_band_bps": _BAND,
     "reference_ticks": _PRICE,
     "volatility_halt_ns": _DURATION_NS,
     "volatility_auction_ns": _DURATION_NS,
@@ -241,6 +251,16 @@ def step_up(terms: InstrumentTerms, price_ticks: int) -> int:
     Never beyond the range: the next one begins at a multiple of both steps.
     """
     return price_ticks + -price_ticks % step_at(terms, price_ticks)
+
+
+@inlined
+def band_ticks(reference_ticks: int, bps: int) -> int:
+    """floor(|reference| * bps / 10000), or about DISTANCE_MAX if that is less; bps is above 0."""
+    size = abs(reference_ticks)
+    whole = size // BPS
+    if whole > WHOLE_MAX and whole > DISTANCE_MAX // bps:
+        return DISTANCE_MAX
+    return whole * bps + size % BPS * bps // BPS
 
 
 def copy_terms(target: Any, reference: ReferenceData) -> None:

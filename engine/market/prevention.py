@@ -5,9 +5,10 @@ from engine.events import level_flag, trade_event
 from engine.limits import CHUNK_TICKS, LOOK_MAX
 from engine.market.ending import end_order
 from engine.market.resting import shown_total
-from engine.market.state import BIPS, NO_TICKS, Taker, Watch
+from engine.market.state import NO_TICKS, Taker, Watch
 from engine.messages import PLAIN_BYTES, EventKind, Prevention, RejectReason
 from engine.orders import NO_ORDER, Order, OrderFlag
+from engine.reference import band_ticks
 from engine.stage import Outbox, copy_words
 from ipc.intrinsics import shift_left, trailing_zeros
 from ipc.jit import inlined, kernel
@@ -18,13 +19,6 @@ def remember_cause(books: Books) -> None:
     """Keep the command that is being executed where all of its consequences find it."""
     if books.work.busy == 0:
         copy_words(books.work.cause.address, books.taker.address, PLAIN_BYTES >> 3)
-
-
-@kernel
-def band_distance(reference_ticks: int, bps: int) -> int:
-    """floor(|reference| * bps / 10000) without leaving int64."""
-    size = abs(reference_ticks)
-    return size // BIPS * bps + size % BIPS * bps // BIPS
 
 
 @kernel
@@ -45,10 +39,10 @@ def set_bands(books: Books) -> None:
     low, high = -NO_TICKS, NO_TICKS
     reference = static_ticks(books, taker.instrument)
     if terms.static_band_bps != 0 and reference != NO_TICKS:
-        distance = band_distance(reference, terms.static_band_bps)
+        distance = band_ticks(reference, terms.static_band_bps)
         low, high = reference - distance, reference + distance
     if terms.dynamic_band_bps != 0 and market.last_ticks != NO_TICKS:
-        distance = band_distance(market.last_ticks, terms.dynamic_band_bps)
+        distance = band_ticks(market.last_ticks, terms.dynamic_band_bps)
         low = max(low, market.last_ticks - distance)
         high = min(high, market.last_ticks + distance)
     taker.band_low_ticks, taker.band_high_ticks = low, high

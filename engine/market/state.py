@@ -22,8 +22,6 @@ from ipc.record import (
 NO_TICKS: Final = 1 << 62
 """Stands for a price that does not exist: beyond every price and every key."""
 
-BIPS: Final = 10_000
-
 
 class Watch(IntEnum):
     """Bits of `Market.watch`: why the plain path is not enough."""

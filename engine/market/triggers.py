@@ -19,11 +19,11 @@ from engine.book import (
 )
 from engine.limits import CHUNK_TICKS
 from engine.market.ending import disarm, trigger_side, wait_woken
-from engine.market.prevention import band_distance
 from engine.market.rows import append, enlist, refresh_watch, remove
 from engine.market.state import NO_TICKS, Roster
 from engine.messages import Trigger
 from engine.orders import Place
+from engine.reference import band_ticks
 from ipc.jit import inlined, kernel
 
 
@@ -86,7 +86,7 @@ def trailing_trigger(books: Books, slot: int) -> int:
     detail = books.details[slot]
     distance = detail.distance
     if detail.trigger == Trigger.TRAIL_BPS:
-        distance = max(band_distance(detail.extreme_ticks, distance), 1)
+        distance = max(band_ticks(detail.extreme_ticks, distance), 1)
     if books.pool.orders[slot].side == 0:
         return detail.extreme_ticks + distance
     return detail.extreme_ticks - distance
