@@ -21,7 +21,6 @@ pytestmark = pytest.mark.timeout(600)
 
 PATIENT = settings(
     max_examples=40 if INTERPRETED else 80,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

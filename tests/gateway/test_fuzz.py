@@ -18,7 +18,6 @@ pytestmark = pytest.mark.system
 
 relaxed = settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

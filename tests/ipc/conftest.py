@@ -12,12 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from ipc import memory
-
-settings.register_profile("okimi", deadline=None)  # an example may compile a kernel
-settings.load_profile("okimi")
 
 PATIENCE_S = 120.0
 """How long a test waits for a child before it gives up; reached only when something hangs."""

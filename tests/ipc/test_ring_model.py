@@ -189,4 +189,4 @@ class RingMachine(RuleBasedStateMachine):
 
 
 TestRingModel = RingMachine.TestCase
-TestRingModel.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestRingModel.settings = settings(max_examples=80, stateful_step_count=40)
