@@ -25,6 +25,7 @@ from engine.events import accept, change_event, finish, level_flag, refuse_order
 from engine.limits import ACTION_EVENTS_MAX, CHUNK_TICKS, FILLS_PER_STEP_MAX
 from engine.market.ending import (
     end_by_id,
+    end_relatives,
     forget,
     release_children,
     take_parent,
@@ -338,12 +339,8 @@ def drop_taker(books: Books, reason: int, out: Outbox) -> None:
     if books.pool.orders[slot].flags & OrderFlag.SPECIAL == 0:
         return_slot(books.pool, slot)
         return
-    detail = books.details[slot]
-    partner, child_1, child_2 = detail.partner, detail.child_1, detail.child_2
     forget(books, slot)
-    end_by_id(books, partner, RejectReason.LIST_DONE.value, out)
-    end_by_id(books, child_1, RejectReason.LIST_DONE.value, out)
-    end_by_id(books, child_2, RejectReason.LIST_DONE.value, out)
+    end_relatives(books, slot, out)
 
 
 @inlined

@@ -123,15 +123,23 @@ def end_order(books: Books, slot: int, reason: int, out: Outbox) -> None:
     if books.pool.orders[slot].flags & OrderFlag.SPECIAL == 0:
         end_one(books, slot, reason, out)
         return
-    detail = books.details[slot]
-    partner, child_1, child_2 = detail.partner, detail.child_1, detail.child_2
-    assembly = detail.assembly
     end_one(books, slot, reason, out)
+    assembly = books.details[slot].assembly
     if assembly != 0:
         end_assembly(books, assembly - 1, out)
-    end_by_id(books, partner, RejectReason.LIST_DONE.value, out)
-    end_by_id(books, child_1, RejectReason.LIST_DONE.value, out)
-    end_by_id(books, child_2, RejectReason.LIST_DONE.value, out)
+    end_relatives(books, slot, out)
+
+
+@kernel
+def end_relatives(books: Books, slot: int, out: Outbox) -> None:
+    """After a special order: its list partner ends, then the orders that it holds.
+
+    Its slot is returned, but its detail stays until the slot is taken again.
+    """
+    detail = books.details[slot]
+    end_by_id(books, detail.partner, RejectReason.LIST_DONE.value, out)
+    end_by_id(books, detail.child_1, RejectReason.LIST_DONE.value, out)
+    end_by_id(books, detail.child_2, RejectReason.LIST_DONE.value, out)
 
 
 @kernel
