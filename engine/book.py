@@ -256,6 +256,21 @@ def unlink(books: Books, side: SideBook, slot: int) -> int:
 
 
 @inlined
+def drop_head(books: Books, side: SideBook, slot: int) -> None:
+    """Take order `slot`, the first of its level and filled, out of it."""
+    order = books.pool.orders[slot]
+    number = order.price_key & (CHUNK_TICKS - 1)
+    level = books.chunks[order.chunk].levels[number]
+    assert level.head == slot, "drop_head: the order is not the first of its level"
+    level.head = order.next
+    if level.head == NO_ORDER:
+        assert level.lots == 0, "drop_head: an empty level has quantity"
+        close_level(books, side, order.chunk, number)
+    else:
+        books.pool.orders[level.head].previous = NO_ORDER
+
+
+@inlined
 def close_level(books: Books, side: SideBook, chunk_index: int, number: int) -> None:
     """Level `number` of a chunk has become empty: clear its bit, find the next best price."""
     chunk = books.chunks[chunk_index]

@@ -16,7 +16,7 @@ from engine.book import (
     SideBook,
     can_fill,
     can_rest,
-    close_level,
+    drop_head,
     key_of,
     link,
     side_of,
@@ -213,12 +213,7 @@ def fill_best(books: Books, taker: Taker, opposite: SideBook, watch: int, out: O
     event.maker_order_id, event.maker_leaves_lots = maker.order_id, maker.leaves_lots
     event.maker_account, event.match_id = maker.account, books.match_id
     if maker.leaves_lots == 0:
-        level.head = maker.next
-        if level.head == NO_ORDER:
-            assert level.lots == 0, "fill_best: an empty level has quantity"
-            close_level(books, opposite, chunk_index, number)
-        else:
-            books.pool.orders[level.head].previous = NO_ORDER
+        drop_head(books, opposite, maker_slot)
         if special == 0:
             return_slot(books.pool, maker_slot)
     if special | taker.linked != 0:

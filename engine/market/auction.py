@@ -5,7 +5,7 @@ the range of prices that allow it, and then steps outward from the price of leas
 linear in the levels that cross. The uncross is one trade a step, so it can be interrupted.
 """
 
-from engine.book import Books, SideBook, close_level, key_of, side_of
+from engine.book import Books, SideBook, drop_head, key_of, side_of
 from engine.events import change_event, trade_event
 from engine.limits import CHUNK_TICKS
 from engine.market.ending import (
@@ -27,7 +27,7 @@ from engine.messages import (
     Side,
     TimeInForce,
 )
-from engine.orders import NO_ORDER, OrderFlag, return_slot
+from engine.orders import OrderFlag, return_slot
 from engine.reference import InstrumentTerms, step_down, step_up
 from engine.stage import Outbox
 from ipc.jit import inlined, kernel
@@ -313,14 +313,7 @@ def reduce_head(books: Books, slot: int, lots: int) -> None:
 def end_head(books: Books, side: SideBook, slot: int) -> None:
     """An order at the head of its level is filled completely."""
     order = books.pool.orders[slot]
-    number = order.price_key & (CHUNK_TICKS - 1)
-    level = books.chunks[order.chunk].levels[number]
-    level.head = order.next
-    if level.head == NO_ORDER:
-        assert level.lots == 0, "end_head: an empty level has quantity"
-        close_level(books, side, order.chunk, number)
-    else:
-        books.pool.orders[level.head].previous = NO_ORDER
+    drop_head(books, side, slot)
     if order.flags & OrderFlag.RESERVE:
         drop_reserve(books, slot)
     if order.flags & OrderFlag.SPECIAL:
