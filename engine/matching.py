@@ -35,7 +35,7 @@ from engine.orders import NO_ORDER, OrderFlag
 from engine.reference import ReferenceData, copy_terms
 from engine.stage import Outbox, Telemetry, count_batch, deliver_but, open_outbox
 from engine.statehash import fold
-from engine.trading import complete, new_order, sweep
+from engine.trading import new_order, sweep
 from ipc.counters import write_checkpoint
 from ipc.jit import inlined, kernel
 from ipc.record import CACHE_LINE_BYTES, Record, i64
@@ -114,8 +114,6 @@ def execute(state: MatchingState, decision: Decision, out: Outbox) -> None:
         and books.markets[decision.instrument].watch == 0
     ):
         execute_plain(state, decision, out)
-        if books.work.busy > books.taker.active:
-            work_on(books, books.work.cause, out)
     else:
         work_on(books, decision, out)
 
@@ -141,6 +139,16 @@ def execute_plain(state: MatchingState, decision: Decision, out: Outbox) -> None
     complete(books, out)
 
 
+@inlined
+def complete(books: Books, out: Outbox) -> None:
+    """End a plain command, unless its taker goes on in the next step or it has left more to do."""
+    if books.taker.active == 0:
+        if books.work.busy != 0:
+            work_on(books, books.work.cause, out)
+        else:
+            finish(out)
+
+
 @kernel
 def resume(state: MatchingState, out: Outbox) -> None:
     """Go on with the command that the last step left unfinished."""
@@ -148,7 +156,7 @@ def resume(state: MatchingState, out: Outbox) -> None:
     if books.work.busy == 0:
         sweep(books, out)
         complete(books, out)
-    if books.work.busy != 0:
+    else:
         work_on(books, books.work.cause, out)
 
 

@@ -21,7 +21,7 @@ from engine.book import (
     link,
     side_of,
 )
-from engine.events import accept, change_event, finish, level_flag, refuse_order, trade_event
+from engine.events import accept, change_event, level_flag, refuse_order, trade_event
 from engine.limits import ACTION_EVENTS_MAX, CHUNK_TICKS, FILLS_PER_STEP_MAX
 from engine.market.ending import (
     end_by_id,
@@ -336,10 +336,3 @@ def drop_taker(books: Books, reason: int, out: Outbox) -> None:
         return
     forget(books, slot)
     end_relatives(books, slot, out)
-
-
-@inlined
-def complete(books: Books, out: Outbox) -> None:
-    """Mark the last event of a plain command, unless something is still to be done for it."""
-    if books.taker.active | books.work.busy == 0:
-        finish(out)
