@@ -40,7 +40,7 @@ def reference_ticks(books: Books, instrument: int, side: int) -> int:
 
 @kernel
 def find_references(books: Books, instrument: int) -> None:
-    """Set the references. A pass over the pegs finds them once: its pegs do not change them.
+    """Set the references. A pass over the pegs begins with them: its pegs do not change them.
 
     Whatever else may, between two pegs, takes `references_known` back.
     """
@@ -106,14 +106,14 @@ def pass_pegs(books: Books, instrument: int) -> int:
         return NO_ORDER
     while True:
         if work.peg_passing == 0:
-            bid = reference_ticks(books, instrument, 0)
-            ask = reference_ticks(books, instrument, 1)
+            find_references(books, instrument)
+            bid, ask = work.bid_ticks, work.ask_ticks
             same = bid == market.seen_bid_ticks and ask == market.seen_ask_ticks
             if same and market.pegs_stale == 0:
                 return NO_ORDER
             market.seen_bid_ticks, market.seen_ask_ticks = bid, ask
             market.pegs_stale = 0
-            work.peg_passing, work.references_known = 1, 0
+            work.peg_passing = work.references_known = 1
             work.peg_slot = market.rosters[Roster.PEGS.value].head
         while work.peg_slot != NO_ORDER:
             slot = work.peg_slot
