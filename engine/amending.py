@@ -5,7 +5,7 @@ may name it. What is not a plain order in plain trading is changed by `engine.ma
 The rules stand in docs/matching.md.
 """
 
-from engine.book import Books, key_of, side_of, unlink
+from engine.book import Books, crosses, key_of, side_of, unlink
 from engine.events import change_event, level_flag, refuse_change
 from engine.limits import CHUNK_TICKS
 from engine.messages import (
@@ -69,8 +69,7 @@ def amend_plain(books: Books, decision: Decision, index: int, out: Outbox) -> No
         moves = True
     post_only = order.flags & OrderFlag.POST_ONLY
     if post_only != 0 or decision.flags & CommandFlag.POST_ONLY:
-        opposite = side_of(books, order.instrument, 1 - order.side)
-        if opposite.best_key <= key_of(decision.price_ticks, 1 - order.side):
+        if crosses(books, order.instrument, order.side, decision.price_ticks):
             refuse_change(out, decision, RejectReason.WOULD_TRADE)
             return
         order.flags |= OrderFlag.POST_ONLY

@@ -117,6 +117,12 @@ def side_of(books: Books, instrument: int, side: int) -> SideBook:
 
 
 @inlined
+def crosses(books: Books, instrument: int, side: int, price_ticks: int) -> bool:
+    """Whether an order of side `side` would trade at the price."""
+    return side_of(books, instrument, 1 - side).best_key <= key_of(price_ticks, 1 - side)
+
+
+@inlined
 def level_of(books: Books, order: Order) -> Level:
     """The level an order rests in."""
     return books.chunks[order.chunk].levels[order.price_key & (CHUNK_TICKS - 1)]

@@ -16,6 +16,7 @@ from engine.book import (
     SideBook,
     can_fill,
     can_rest,
+    crosses,
     drop_head,
     key_of,
     link,
@@ -61,11 +62,9 @@ DECISION_WORDS: Final = PLAIN_BYTES >> 3
 @inlined
 def new_order(books: Books, decision: Decision, out: Outbox) -> None:
     """Rest a passive limit order at once; hand everything else on."""
-    side = decision.side
-    limit_key = key_of(decision.price_ticks, 1 - side)
-    crosses = side_of(books, decision.instrument, 1 - side).best_key <= limit_key
-    if crosses or not may_rest(decision):
-        aggress(books, decision, limit_key, out)
+    trades = crosses(books, decision.instrument, decision.side, decision.price_ticks)
+    if trades or not may_rest(decision):
+        aggress(books, decision, out)
     else:
         rest_plain(books, decision, out)
 
@@ -104,7 +103,7 @@ def may_rest(order: Decision) -> bool:
 
 
 @kernel
-def aggress(books: Books, decision: Decision, limit_key: int, out: Outbox) -> None:
+def aggress(books: Books, decision: Decision, out: Outbox) -> None:
     """A new plain order that trades at once or never rests."""
     lots = decision.qty_lots
     taker = books.taker
@@ -118,7 +117,7 @@ def aggress(books: Books, decision: Decision, limit_key: int, out: Outbox) -> No
     accept(out, decision, 0, 0)
     copy_words(taker.address, decision.address, DECISION_WORDS)
     taker.leaves_lots = taker.total_lots = lots
-    taker.limit_key = limit_key
+    taker.limit_key = key_of(decision.price_ticks, 1 - decision.side)
     taker.order_slot = NO_ORDER
     taker.stays = may_rest(decision)
     prepare_taker(books)

@@ -1,15 +1,16 @@
 """New orders that are not plain, or come to an instrument that is not in plain trading."""
 
-from engine.book import Books, key_of, side_of
+from engine.book import Books, crosses
 from engine.events import accept, accept_terms, level_flag, refuse_order
 from engine.limits import CHUNK_TICKS
 from engine.market.admitting import admit
-from engine.market.ending import forget
+from engine.market.ending import forget, wakes_upward
 from engine.market.entering import collects, enter, is_at_once, slid_ticks
 from engine.market.lists import goes_on, join_list
 from engine.market.resting import enter_level, shown_total
 from engine.market.rows import join_season
 from engine.market.state import NO_TICKS, Season
+from engine.market.triggers import reaches
 from engine.messages import (
     CommandFlag,
     Decision,
@@ -19,7 +20,6 @@ from engine.messages import (
     Peg,
     Phase,
     RejectReason,
-    Side,
     TimeInForce,
     Trigger,
 )
@@ -118,12 +118,8 @@ def wakes_now(books: Books, decision: Decision) -> bool:
     market, terms = books.markets[decision.instrument], decision.terms
     if terms.trigger >= Trigger.TRAIL_TICKS or market.phase != Phase.CONTINUOUS:
         return False
-    if market.last_ticks == NO_TICKS:
-        return False
-    upward = (decision.side == Side.BUY) != (terms.trigger == Trigger.TOUCH)
-    if upward:
-        return market.last_ticks >= terms.trigger_ticks
-    return market.last_ticks <= terms.trigger_ticks
+    upward = wakes_upward(decision.side, terms.trigger)
+    return reaches(market.last_ticks, terms.trigger_ticks, upward)
 
 
 @kernel
@@ -149,8 +145,7 @@ def would_trade(books: Books, decision: Decision) -> bool:
         return False
     if decision.time_in_force >= TimeInForce.AT_OPEN:
         return False
-    opposite = side_of(books, instrument, 1 - decision.side)
-    if opposite.best_key > key_of(decision.price_ticks, 1 - decision.side):
+    if not crosses(books, instrument, decision.side, decision.price_ticks):
         return False
     if terms.instructions & Instruction.SLIDE:
         return slid_ticks(books, instrument, decision.side) == NO_TICKS

@@ -1,7 +1,7 @@
 """Amendments of orders that are not plain, or rest where trading is not plain."""
 
 from engine.amending import leaves_wanted
-from engine.book import Books, key_of, side_of
+from engine.book import Books, crosses
 from engine.events import change_event, level_flag, refuse_change
 from engine.limits import CHUNK_TICKS, ICEBERG_PEAKS_MAX, LEVEL_LOTS_MAX
 from engine.market.admitting import clear_detail
@@ -88,8 +88,7 @@ def would_trade(books: Books, decision: Decision, index: int, phase: int) -> boo
         return False
     if phase != Phase.CONTINUOUS or order.flags & OrderFlag.PEGGED:
         return False
-    opposite = side_of(books, order.instrument, 1 - order.side)
-    if opposite.best_key > key_of(decision.price_ticks, 1 - order.side):
+    if not crosses(books, order.instrument, order.side, decision.price_ticks):
         return False
     slides = order.flags & OrderFlag.SPECIAL and (
         books.details[index].instructions & Instruction.SLIDE

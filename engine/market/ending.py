@@ -4,12 +4,12 @@ Every order that is not plain ends here, whatever the reason: it leaves the plac
 rosters and the calendar, says so in one CANCELED (if it was not filled), and its slot is returned.
 """
 
-from engine.book import UPWARD, Books, key_of, side_of, unlink
+from engine.book import DOWNWARD, UPWARD, Books, key_of, side_of, unlink
 from engine.events import change_event, level_flag
 from engine.market.calendar import unschedule
 from engine.market.resting import leave_level
 from engine.market.rows import append, delist, leave_season, refresh_watch, remove
-from engine.messages import ChangeEvent, EventKind, RejectReason, Trigger
+from engine.messages import ChangeEvent, EventKind, RejectReason, Side, Trigger
 from engine.orders import NO_ORDER, OrderFlag, Place, find_order, return_slot
 from engine.stage import Outbox
 from ipc.jit import inlined, kernel
@@ -46,14 +46,17 @@ def order_event(books: Books, slot: int, kind: int, flags: int, out: Outbox) -> 
     return event
 
 
+@inlined
+def wakes_upward(side: int, trigger: int) -> bool:
+    """Whether an order with a trigger wakes at trade prices from its own upward, not downward."""
+    return (side == Side.BUY) != (trigger == Trigger.TOUCH)
+
+
 @kernel
 def trigger_side(books: Books, slot: int) -> int:
     """UPWARD or DOWNWARD: where an order with a trigger waits."""
-    order, detail = books.pool.orders[slot], books.details[slot]
-    upward = order.side == 0
-    if detail.trigger == Trigger.TOUCH:
-        upward = not upward
-    return UPWARD if upward else UPWARD + 1
+    upward = wakes_upward(books.pool.orders[slot].side, books.details[slot].trigger)
+    return UPWARD if upward else DOWNWARD
 
 
 @kernel

@@ -32,14 +32,19 @@ from ipc.jit import inlined, kernel
 
 
 @inlined
-def collects(phase: int) -> bool:
-    """Whether orders are collected without trading."""
+def is_auction(phase: int) -> bool:
+    """Whether an indicative price is published in the phase."""
     return (
-        phase == Phase.PRE_OPEN
-        or phase == Phase.OPENING_AUCTION
+        phase == Phase.OPENING_AUCTION
         or phase == Phase.VOLATILITY_AUCTION
         or phase == Phase.CLOSING_AUCTION
     )
+
+
+@inlined
+def collects(phase: int) -> bool:
+    """Whether orders are collected without trading."""
+    return phase == Phase.PRE_OPEN or is_auction(phase)
 
 
 @kernel

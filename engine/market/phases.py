@@ -11,7 +11,7 @@ from engine.book import Books
 from engine.events import begin, change_event
 from engine.market.auction import begin_uncross, find_price, uncross_once
 from engine.market.ending import end_order
-from engine.market.entering import rest_special
+from engine.market.entering import is_auction, rest_special
 from engine.market.pegs import park
 from engine.market.rows import delist, refresh_watch
 from engine.market.state import NO_TICKS, Roster, Season
@@ -24,7 +24,7 @@ from engine.messages import (
 )
 from engine.orders import NO_ORDER, Place
 from engine.stage import Outbox
-from ipc.jit import inlined, kernel
+from ipc.jit import kernel
 
 PARK_PEGS: Final = 1
 FIND_PRICE: Final = 2
@@ -33,16 +33,6 @@ END_ORDERS: Final = 4
 SAY_PHASE: Final = 5
 RELEASE: Final = 6
 SETTLE: Final = 7
-
-
-@inlined
-def is_auction(phase: int) -> bool:
-    """Whether an indicative price is published in the phase."""
-    return (
-        phase == Phase.OPENING_AUCTION
-        or phase == Phase.VOLATILITY_AUCTION
-        or phase == Phase.CLOSING_AUCTION
-    )
 
 
 @kernel

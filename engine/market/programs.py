@@ -11,7 +11,8 @@ from engine.events import begin, change_event
 from engine.limits import INSTRUMENTS_MAX
 from engine.market.calendar import first_due
 from engine.market.ending import end_order, in_book
-from engine.market.phases import begin_shift, indicate, is_auction
+from engine.market.entering import is_auction
+from engine.market.phases import begin_shift, indicate
 from engine.market.state import Program, Work
 from engine.market.walking import begin_walk, book_order, note_doomed, take_step
 from engine.messages import (

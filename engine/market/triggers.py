@@ -40,14 +40,19 @@ def trigger_key(books: Books, slot: int) -> int:
     return key_of(books.details[slot].trigger_ticks, 0 if mirrored else 1)
 
 
-@kernel
-def is_reached(books: Books, slot: int, price_ticks: int) -> bool:
-    """Whether a trade at the price wakes the order."""
+@inlined
+def reaches(price_ticks: int, trigger_ticks: int, upward: bool) -> bool:
+    """Whether a trade at the price wakes who waits for the trigger; NO_TICKS: nothing traded."""
     if price_ticks == NO_TICKS:
         return False
-    if trigger_side(books, slot) == UPWARD:
-        return price_ticks >= books.details[slot].trigger_ticks
-    return price_ticks <= books.details[slot].trigger_ticks
+    return price_ticks >= trigger_ticks if upward else price_ticks <= trigger_ticks
+
+
+@kernel
+def is_reached(books: Books, slot: int, price_ticks: int) -> bool:
+    """Whether a trade at the price wakes the order; NO_TICKS: nothing traded."""
+    upward = trigger_side(books, slot) == UPWARD
+    return reaches(price_ticks, books.details[slot].trigger_ticks, upward)
 
 
 @kernel
