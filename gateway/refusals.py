@@ -23,17 +23,26 @@ class EngineRefusal(GatewayError):
         super().__init__(detail, field, **members)
         self.number = found.value
         self.code = found.name.lower()
-        if found in _CONFLICTS:
-            self.status = 409
-        elif found in (RejectReason.UNKNOWN_ORDER, RejectReason.UNKNOWN_CLIENT_ORDER_ID):
-            self.status = 404
+        self.status = _STATUSES.get(found, self.status)
 
 
-_CONFLICTS: Final = (
-    RejectReason.DUPLICATE_CLIENT_ORDER_ID,
-    RejectReason.PHASE_FORBIDS,
-    RejectReason.NOT_AMENDABLE,
-)
+_STATUSES: Final[dict[RejectReason, int]] = {
+    RejectReason.KILLED: 403,
+    RejectReason.RESTRICTED: 403,
+    RejectReason.LIQUIDATING: 403,
+    RejectReason.RULE_FORBIDDEN: 403,
+    RejectReason.UNKNOWN_ORDER: 404,
+    RejectReason.UNKNOWN_CLIENT_ORDER_ID: 404,
+    RejectReason.DUPLICATE_CLIENT_ORDER_ID: 409,
+    RejectReason.DUPLICATE_ORDER: 409,
+    RejectReason.NOT_IN_BREACH: 409,
+    RejectReason.PHASE_FORBIDS: 409,
+    RejectReason.NOT_AMENDABLE: 409,
+    RejectReason.ORDER_RATE: 429,
+    RejectReason.DAILY_ORDERS: 429,
+    RejectReason.CANCEL_RATIO: 429,
+}
+"""Statuses other than 422."""
 
 _TERMS: Final = "see /api/v1/instruments"
 
@@ -92,6 +101,92 @@ _REFUSALS: Final[dict[RejectReason, tuple[str | None, str]]] = {
         "quantity",
         f"price times quantity is below notional_min of the instrument, {_TERMS}",
     ),
+    RejectReason.KILLED: (
+        None,
+        "trading is stopped for the account, its group, the instrument or the venue",
+    ),
+    RejectReason.RESTRICTED: (
+        "symbol",
+        "the instrument is on a list of those that the account must not trade",
+    ),
+    RejectReason.LIQUIDATING: (
+        "account",
+        "the account is being liquidated in the asset that the instrument is paid in",
+    ),
+    RejectReason.ORDER_RATE: (
+        None,
+        "more orders at once than orders_per_second and orders_burst allow",
+    ),
+    RejectReason.DAILY_ORDERS: (
+        None,
+        "as many orders and amendments today as orders_per_day allows",
+    ),
+    RejectReason.CANCEL_RATIO: (
+        None,
+        "more cancels for each order of today than cancel_ratio_max allows",
+    ),
+    RejectReason.DUPLICATE_ORDER: (
+        None,
+        "the account's last order in the instrument was the same, less than duplicate_ns ago",
+    ),
+    RejectReason.TOO_MANY_POSITIONS: (None, "the venue holds as many positions as it can"),
+    RejectReason.OPEN_ORDERS: (None, "as many open orders as open_orders_max allows"),
+    RejectReason.OPEN_NOTIONAL: (
+        "quantity",
+        "open orders would be worth more than open_notional_max_units allows",
+    ),
+    RejectReason.REDUCE_ONLY: ("quantity", "the order would not reduce the position, and must"),
+    RejectReason.POSITION_LONG: (
+        "quantity",
+        "the position could become longer than long_max_lots allows",
+    ),
+    RejectReason.POSITION_SHORT: (
+        "quantity",
+        "the position could become shorter than short_max_lots allows",
+    ),
+    RejectReason.NOT_MARGINABLE: ("symbol", "the instrument cannot be traded on margin"),
+    RejectReason.SHORT_SELLING: ("quantity", "the instrument cannot be sold short"),
+    RejectReason.NO_MARK_PRICE: (
+        "symbol",
+        "the instrument has no price yet by which risk could value a position",
+    ),
+    RejectReason.EXPOSURE_OVERFLOW: (
+        "quantity",
+        "positions would be worth more than any amount the venue can hold",
+    ),
+    RejectReason.GROSS_EXPOSURE: (
+        "quantity",
+        "positions and open orders would be worth more than gross_max_units allows",
+    ),
+    RejectReason.NET_EXPOSURE: (
+        "quantity",
+        "positions would be worth more, on balance, than net_max_units allows",
+    ),
+    RejectReason.CONCENTRATION: (
+        "quantity",
+        "the position would be a larger part of the equity than concentration_bps allows",
+    ),
+    RejectReason.DAILY_LOSS: (
+        None,
+        "today's loss is beyond daily_loss_max_units: only what reduces a position may trade",
+    ),
+    RejectReason.INITIAL_MARGIN: (
+        "quantity",
+        "the free margin of the account does not cover the order",
+    ),
+    RejectReason.BALANCE_OVERFLOW: (
+        "amount",
+        "the deposits of the asset would be larger than any amount the venue can hold",
+    ),
+    RejectReason.BAD_RULE: (
+        "rule",
+        "there is no such rule, not at this scope, or not with this value",
+    ),
+    RejectReason.RULE_FORBIDDEN: (
+        "rule",
+        "this cannot be set from outside, or not any more: the account is open",
+    ),
+    RejectReason.NOT_IN_BREACH: (None, "the account is not in the state that the rule is about"),
     RejectReason.UNKNOWN_ORDER: ("order_id", "the account has no such open order"),
     RejectReason.WOULD_TRADE: ("price", "a post-only order must not trade on arrival"),
     RejectReason.BOOK_FULL: ("price", "the book has no room at this price"),
