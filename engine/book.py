@@ -15,7 +15,6 @@ from engine.limits import (
     CHUNKS_PER_SIDE_MAX,
     INSTRUMENTS_MAX,
     LEVEL_LOTS_MAX,
-    LOOK_MAX,
     ORDERS_MAX,
 )
 from engine.market.state import Calendar, Market, Taker, Work
@@ -295,28 +294,6 @@ def find_best(books: Books, side: SideBook) -> int:
         return NO_KEY
     best = books.chunks[side.chunks[side.count - 1]]
     return (best.key << CHUNK_BITS) | trailing_zeros(best.bitmap)
-
-
-@kernel
-def can_fill(books: Books, side: SideBook, limit_key: int, qty_lots: int) -> bool:
-    """Whether `side` holds `qty_lots` at keys not above `limit_key`, in at most LOOK_MAX levels."""
-    wanted = qty_lots
-    looked = 0
-    at = side.count - 1
-    while at >= 0:
-        chunk = books.chunks[side.chunks[at]]
-        bits = chunk.bitmap
-        while bits != 0:
-            number = trailing_zeros(bits)
-            if (chunk.key << CHUNK_BITS) | number > limit_key or looked == LOOK_MAX:
-                return False
-            looked += 1
-            wanted -= chunk.levels[number].lots
-            if wanted <= 0:
-                return True
-            bits &= ~shift_left(1, number)
-        at -= 1
-    return False
 
 
 def create_books(books: Books, orders_limit: int, chunks_limit: int) -> None:

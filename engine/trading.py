@@ -14,7 +14,6 @@ from engine.book import (
     UPWARD,
     Books,
     SideBook,
-    can_fill,
     can_rest,
     crosses,
     drop_head,
@@ -32,7 +31,8 @@ from engine.market.ending import (
     take_parent,
     take_partner,
 )
-from engine.market.prevention import look_for, remember_cause, set_bands, stand_off
+from engine.market.looking import fillable
+from engine.market.prevention import remember_cause, set_bands, stand_off
 from engine.market.resting import (
     drop_reserve,
     enter_level,
@@ -134,16 +134,6 @@ def prepare_taker(books: Books) -> None:
     taker.ends = taker.linked = taker.traded = 0
     if books.markets[taker.instrument].watch & Watch.BANDS:
         set_bands(books)
-
-
-@kernel
-def fillable(books: Books, lots: int) -> bool:
-    """Whether the book can fill `lots` of the taker within its limit."""
-    taker = books.taker
-    opposite = side_of(books, taker.instrument, 1 - taker.side)
-    if taker.prevention > Prevention.NONE:
-        return look_for(books, opposite, lots)
-    return can_fill(books, opposite, taker.limit_key, lots)
 
 
 @kernel

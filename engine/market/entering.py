@@ -8,6 +8,7 @@ from engine.book import Books, key_of, side_of
 from engine.events import level_flag
 from engine.limits import ALL_OR_NONE_MAX, CHUNK_TICKS, PEGS_MAX, TRAILING_MAX
 from engine.market.ending import end_by_id, end_order, order_event, take_partner
+from engine.market.looking import fillable
 from engine.market.pegs import pegged_ticks
 from engine.market.resting import enter_level, shown_total
 from engine.market.rows import enlist
@@ -27,7 +28,7 @@ from engine.messages import (
 from engine.orders import OrderFlag, Place
 from engine.reference import step_down, step_up
 from engine.stage import Outbox, copy_words
-from engine.trading import fillable, prepare_taker
+from engine.trading import prepare_taker
 from ipc.jit import inlined, kernel
 
 

@@ -1,16 +1,15 @@
 """Trades that do not happen: between orders of one group, and outside of price bands."""
 
-from engine.book import CHUNK_BITS, Books, SideBook, key_of
+from engine.book import Books, SideBook, key_of
 from engine.events import level_flag, trade_event
-from engine.limits import CHUNK_TICKS, LOOK_MAX
+from engine.limits import CHUNK_TICKS
 from engine.market.ending import end_order
 from engine.market.resting import shown_total
 from engine.market.state import NO_TICKS, Taker, Watch
 from engine.messages import PLAIN_BYTES, EventKind, Prevention, RejectReason
-from engine.orders import NO_ORDER, Order, OrderFlag
+from engine.orders import Order, OrderFlag
 from engine.reference import band_ticks
 from engine.stage import Outbox, copy_words
-from ipc.intrinsics import shift_left, trailing_zeros
 from ipc.jit import inlined, kernel
 
 
@@ -120,37 +119,3 @@ def take_off(books: Books, slot: int, lots: int) -> None:
         unshown = order.leaves_lots + lots - detail.shown_lots
         detail.shown_lots = min(detail.shown_lots, order.leaves_lots)
         chunk.hidden[number] += order.leaves_lots - detail.shown_lots - unshown
-
-
-@kernel
-def look_for(books: Books, side: SideBook, lots: int) -> bool:
-    """Whether the taker can trade `lots` within its limit without meeting its own group.
-
-    With OLDEST own orders are passed over, because they would be cancelled on the way.
-    """
-    taker = books.taker
-    wanted, looked = lots, 0
-    at = side.count - 1
-    while at >= 0:
-        chunk = books.chunks[side.chunks[at]]
-        bits = chunk.bitmap
-        while bits != 0:
-            number = trailing_zeros(bits)
-            if (chunk.key << CHUNK_BITS) | number > taker.limit_key:
-                return False
-            slot = chunk.levels[number].head
-            while slot != NO_ORDER:
-                order = books.pool.orders[slot]
-                if looked == LOOK_MAX:
-                    return False
-                looked += 1
-                if order.group != taker.group:
-                    wanted -= order.leaves_lots
-                    if wanted <= 0:
-                        return True
-                elif taker.prevention != Prevention.OLDEST:
-                    return False
-                slot = order.next
-            bits &= ~shift_left(1, number)
-        at -= 1
-    return False

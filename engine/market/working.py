@@ -10,6 +10,7 @@ from engine.events import finish
 from engine.limits import ACTION_EVENTS_MAX, ACTIONS_PER_STEP_MAX
 from engine.market.entering import enter, place_peg, set_taker, wake
 from engine.market.lists import break_off, second_of_pair
+from engine.market.looking import fillable
 from engine.market.pegs import park, pass_pegs
 from engine.market.phases import advance_shift, begin_shift
 from engine.market.programs import advance_program, walks
@@ -19,7 +20,7 @@ from engine.market.triggers import compare_point
 from engine.messages import Phase
 from engine.orders import NO_ORDER, Place
 from engine.stage import Outbox
-from engine.trading import fillable, sweep
+from engine.trading import sweep
 from ipc.jit import inlined, kernel
 
 
