@@ -23,6 +23,12 @@ SHARDS_MAX: Final = 4
 PRICE_STEPS_MAX: Final = 8
 """Ranges of an instrument's tick table: looked through for each price, highest range first."""
 
+TIERS_MAX: Final = 8
+"""Fee tiers of accounts: each instrument has a pair of rates for every tier."""
+
+RULES_MAX: Final = 1 << 16
+"""Rules that the configuration may set: sixteen for each account. Commands set others later."""
+
 SCHEDULE_MAX: Final = 4096
 """Phases of all instruments together in a day: eight for each, looked through once a tick."""
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from engine.limits import CLIENT_ORDER_ID_BYTES, SYMBOL_BYTES
 from engine.vocabulary import (
     BOTH_SIDES,
+    AccountKind,
     CommandFlag,
     CommandKind,
     EventFlag,
@@ -28,6 +29,7 @@ from engine.vocabulary import (
     Phase,
     Prevention,
     RejectReason,
+    Scope,
     Side,
     TimeInForce,
     Trigger,
@@ -52,6 +54,7 @@ __all__ = [
     "MESSAGE_BYTES",
     "PLAIN_BYTES",
     "TERMS_CODEC",
+    "AccountKind",
     "ChangeEvent",
     "CheckpointEvent",
     "Command",
@@ -74,6 +77,7 @@ __all__ = [
     "PhaseEvent",
     "Prevention",
     "RejectReason",
+    "Scope",
     "SequencedCommand",
     "Side",
     "Terms",

@@ -1,6 +1,7 @@
 """Reference data in shared memory: what the stages must know of instruments and accounts.
 
-Written once by the supervisor before the stages start, read-only afterwards. The terms here are
+Written once by the supervisor before the stages start (engine.reference_writer), read-only
+afterwards. The terms here are
 those of the beginning: INSTRUMENT commands change them in sequence, so each stage copies what it
 needs into its own state (`copy_terms`) and applies them to its copy (`apply_instrument`).
 A term is named by its number, its place among the words of the record: `TERM_NUMBERS`.
@@ -9,12 +10,10 @@ A term is named by its number, its place among the words of the record: `TERM_NU
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from engine.config import Config
 from engine.instruments import (
     COLLAR_BPS_MAX,
     PRICE_MAX_TICKS_DEFAULT,
     SECONDS_MAX,
-    Instrument,
 )
 from engine.limits import (
     ACCOUNTS_MAX,
@@ -24,6 +23,7 @@ from engine.limits import (
     PRICE_STEPS_MAX,
     PRICE_TICKS_MAX,
     QTY_LOTS_MAX,
+    RULES_MAX,
     SCHEDULE_MAX,
 )
 from engine.messages import Listing, Phase
@@ -93,12 +93,16 @@ class InstrumentTerms(Record, align=LINE_PAIR_BYTES):
 
 
 class AccountTerms(Record):
-    """What is fixed for an account."""
+    """What an account begins with; RULE commands open others and change tiers."""
 
     known: u8
     "1 for every account that may trade."
     prevention: u8
     "Prevention of its orders that do not say: never DEFAULT."
+    kind: u8
+    "AccountKind: CASH or MARGIN."
+    tier: u8
+    "Fee tier, 0..TIERS_MAX-1."
     group: u32
     "Orders of accounts with one group number do not trade with each other, if one prevents it."
 
@@ -114,6 +118,19 @@ class ScheduleEntry(Record):
     "Bit 0 for Monday up to bit 6 for Sunday."
 
 
+class RuleEntry(Record):
+    """One rule that the configuration sets, as a RULE command would."""
+
+    scope: i64
+    entity: i64
+    "Number of the account or group; 0 for others."
+    instrument: i64
+    "The instrument of scope SYMBOL and of `restricted`; the asset of another money rule; else 0."
+    number: i64
+    "See engine.rules."
+    value: i64
+
+
 class ReferenceData(Record, align=LINE_PAIR_BYTES):
     """The whole segment."""
 
@@ -124,6 +141,13 @@ class ReferenceData(Record, align=LINE_PAIR_BYTES):
     tick_ns: i64
     "How often ingest moves the venue's clock, 0: it does not, and there is no schedule."
     schedule_count: i64
+    rule_count: i64
+    fee_account: i64
+    "Account that fees go to, -1: none, and there are no fees."
+    insurance_account: i64
+    "Account that pays the debts of liquidated accounts, -1: none."
+    day_start_ns: i64
+    "When the day of the risk rules begins, after midnight UTC."
     instruments: Array[InstrumentTerms] = length(INSTRUMENTS_MAX)
     least: InstrumentTerms
     "Smallest value of each term."
@@ -132,6 +156,8 @@ class ReferenceData(Record, align=LINE_PAIR_BYTES):
     accounts: Array[AccountTerms] = length(ACCOUNTS_MAX)
     schedule: Array[ScheduleEntry] = length(SCHEDULE_MAX)
     "By time of day, then instrument."
+    rules: Array[RuleEntry] = length(RULES_MAX)
+    "The first `rule_count` count, in this order."
 
 
 def _numbers() -> Iterator[tuple[str, int]]:
@@ -271,68 +297,3 @@ def copy_terms(target: Any, reference: ReferenceData) -> None:
     read, write = memory.find(source.address, size), memory.find(target.address, size)
     start, end = read.offset(source.address, size), write.offset(target.address, size)
     write.view[end : end + size] = read.view[start : start + size]
-
-
-def write_reference(reference: ReferenceData, config: Config) -> None:
-    """Fill zeroed memory from the configuration."""
-    assert len(config.instruments) <= INSTRUMENTS_MAX
-    assert len(config.assets) <= ASSETS_MAX
-    reference.asset_count = len(config.assets)
-    reference.shard_count = config.venue.shards
-    reference.tick_ns = config.venue.tick_ms * 1_000_000
-    for number in range(INSTRUMENTS_MAX):
-        _write_unlisted(reference.instruments[number])
-        reference.instruments[number].shard = number % config.venue.shards
-    for instrument in config.instruments:
-        _write_terms(reference.instruments[instrument.index], instrument)
-    for account in config.accounts:
-        terms = reference.accounts[account.number]
-        terms.known, terms.prevention, terms.group = 1, account.prevention, account.group
-    _write_schedule(reference, config)
-    _write_bounds(reference)
-    reference.instrument_count = len(config.instruments)
-
-
-def _write_unlisted(terms: InstrumentTerms) -> None:
-    for name, value in UNLISTED_TERMS.items():
-        setattr(terms, name, value)
-
-
-def _write_terms(terms: InstrumentTerms, instrument: Instrument) -> None:
-    for name in (TERM_BOUNDS.keys() - {"shard"}) & set(Instrument.__slots__):
-        setattr(terms, name, getattr(instrument, name))
-    terms.base_asset = instrument.base_asset_index
-    terms.quote_asset = instrument.quote_asset_index
-    terms.step_count = len(instrument.price_steps)
-    for index, (first, step) in enumerate(instrument.price_steps):
-        terms.step_from[index], terms.step_ticks[index] = first, step
-    terms.listed = terms.was_listed = 1
-    if instrument.shard is not None:
-        terms.shard = instrument.shard
-
-
-def _write_schedule(reference: ReferenceData, config: Config) -> None:
-    entries = sorted(
-        (entry.second, instrument.index, entry.phase, entry.weekdays)
-        for instrument in config.instruments
-        for entry in instrument.schedule
-    )
-    assert len(entries) <= SCHEDULE_MAX
-    for index, (second, instrument_index, phase, weekdays) in enumerate(entries):
-        entry = reference.schedule[index]
-        entry.second, entry.instrument = second, instrument_index
-        entry.phase, entry.weekdays = phase, weekdays
-    reference.schedule_count = len(entries)
-
-
-def _write_bounds(reference: ReferenceData) -> None:
-    assets = (0, reference.asset_count - 1)
-    bounds = {**TERM_BOUNDS, "base_asset": assets, "quote_asset": assets}
-    for name, (least, most) in bounds.items():
-        if InstrumentTerms.fields[name].count:
-            for index in range(InstrumentTerms.fields[name].count):
-                getattr(reference.least, name)[index] = least
-                getattr(reference.most, name)[index] = most
-        else:
-            setattr(reference.least, name, least)
-            setattr(reference.most, name, most)

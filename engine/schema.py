@@ -134,6 +134,11 @@ def split_address(value: object) -> tuple[str, int]:
     return match["host"].strip("[]"), int(match["port"])
 
 
+def anything() -> Rule:
+    """Any value; whoever declares the key checks it."""
+    return Rule("a value", lambda value: True)
+
+
 def table() -> Rule:
     """A table; whoever declares the key checks what is in it."""
     return Rule("a table", lambda value: isinstance(value, Mapping))

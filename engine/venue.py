@@ -16,7 +16,8 @@ from engine.ledger import RiskState, create_risk
 from engine.limits import ORDERS_MAX
 from engine.matching import MatchingState, create_matching
 from engine.messages import MESSAGE_BYTES
-from engine.reference import ReferenceData, write_reference
+from engine.reference import ReferenceData
+from engine.reference_writer import write_reference
 from engine.topology import RingPlan, Topology
 from ipc import memory, segment
 from ipc.clock import calibrate

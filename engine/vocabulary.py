@@ -314,6 +314,25 @@ class RejectReason(IntEnum):
     NOT_AMENDABLE = 421
 
 
+class Scope(IntEnum):
+    """Whom a rule is set for; `order_type` of a RULE command."""
+
+    VENUE = 1
+    SYMBOL = 2
+    "One instrument."
+    GROUP = 3
+    ACCOUNT = 4
+
+
+class AccountKind(IntEnum):
+    """How an account pays for what it trades."""
+
+    CASH = 0
+    "With what it has: assets change hands."
+    MARGIN = 1
+    "With the profit or loss of its positions."
+
+
 class Listing(IntEnum):
     """`order_id` of an INSTRUMENT command that sets no term."""
 

@@ -22,8 +22,8 @@ from engine.reference import (
     step_down,
     step_up,
     term,
-    write_reference,
 )
+from engine.reference_writer import write_reference
 from ipc.record import Array, Record, length
 
 STEPS = [

@@ -36,7 +36,7 @@ from engine.messages import (
     TradeEvent,
     Trigger,
 )
-from engine.reference import AccountTerms, InstrumentTerms, ScheduleEntry
+from engine.reference import AccountTerms, InstrumentTerms, RuleEntry, ScheduleEntry
 from ipc.counters import CountersFile, ProcessEntry, StageStatistics
 from ipc.record import Record, table
 from ipc.ring import Cursor, Producer, Ring
@@ -69,6 +69,7 @@ MEMORY: Final = (
     InstrumentTerms,
     AccountTerms,
     ScheduleEntry,
+    RuleEntry,
 )
 ENUMS: Final = (
     CommandKind,
