@@ -2,71 +2,30 @@
 
 `load` and `parse` read a file or its text, `Config.build` takes the same tables from a program
 (replays, tests). All three make the same checks, and raise one ConfigError that lists every
-problem with file, key, what was expected and what was found. Defaults stand in the classes here
-and nowhere else; `okimi.toml` beside this file documents every key and is what `okimi` runs with
-unless it is given another file. The environment is never looked at.
+problem with file, key, what was expected and what was found. Defaults stand in `engine.sections`
+and in the classes of the tables, and nowhere else; `okimi.toml` beside this file documents every
+key and is what `okimi` runs with unless it is given another file. The environment is never looked
+at.
 """
 
 import tomllib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from engine.accounts import Account, AccountTable, check_supply, make_account
-from engine.instruments import (
-    Asset,
-    AssetTable,
-    Instrument,
-    InstrumentTable,
-    make_instrument,
-)
-from engine.limits import (
-    ACCOUNTS_MAX,
-    ASSETS_MAX,
-    BATCH_MAX,
-    EVENT_RING_SLOTS,
-    EVENTS_PER_SLICE_MAX,
-    INSTRUMENTS_MAX,
-    RING_SLOTS,
-    SCHEDULE_MAX,
-    SHARDS_MAX,
-)
-from engine.schema import (
-    Problems,
-    choice,
-    flag,
-    loopback_address,
-    power_of_two,
-    read,
-    split_address,
-    text,
-    whole,
-)
+from engine.instrument_table import InstrumentTable, make_instrument
+from engine.instruments import Asset, AssetTable, Instrument
+from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, INSTRUMENTS_MAX, SCHEDULE_MAX
+from engine.schema import Problems, read
+from engine.sections import SECTIONS, Gateway, Rings, Venue, Waiting
 
 DEFAULT_PATH: Final = Path(__file__).with_name("okimi.toml")
 """The shipped configuration; `okimi.toml` at the root of the repository is a link to it."""
 
-SLOTS_MAX: Final = 1 << 22
-"""Slots of a ring: 512 MiB of messages. A longer queue is a fault that should be seen sooner."""
-
-COMMAND_SLOTS_MIN: Final = BATCH_MAX * 4
-"""A ring holds several batches, so that its writer and reader can work at the same time."""
-
-EVENT_SLOTS_MIN: Final = EVENTS_PER_SLICE_MAX * 4
-"""The event ring holds several slices of a sweep, for the same reason."""
-
-BODY_BYTES_MAX: Final = 1 << 20
-"""No request that the venue understands comes near this."""
-
-TICK_MS_MAX: Final = 60_000
-"""Slowest clock of a venue: a minute, by which orders may live too long."""
-
 RENDERED_MAX: Final = 12
 """Instruments or accounts that `Config.render` prints before it only counts them."""
-
-assert COMMAND_SLOTS_MIN <= RING_SLOTS <= SLOTS_MAX
-assert EVENT_SLOTS_MIN <= EVENT_RING_SLOTS <= SLOTS_MAX
 
 
 class ConfigError(Exception):
@@ -81,59 +40,6 @@ class ConfigError(Exception):
         return ConfigError, (self.origin, self.problems)
 
 
-@dataclass(frozen=True, slots=True)
-class Venue:
-    """[venue]: the instance and its memory."""
-
-    name: Annotated[
-        str, text("[a-z0-9][a-z0-9-]{0,31}", "1 to 32 lower-case letters, digits or hyphens")
-    ] = "okimi"
-    durability: Annotated[str, choice("memory", because="the journal is not built yet")] = "memory"
-    layout: Annotated[str, choice("auto", "spread", "compact")] = "auto"
-    prefault: Annotated[bool, flag()] = False
-    huge_pages: Annotated[bool, flag()] = False
-    mlock: Annotated[bool, flag()] = False
-    tick_ms: Annotated[int, whole(0, TICK_MS_MAX)] = 1000
-    shards: Annotated[int, whole(1, SHARDS_MAX)] = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """[gateway]: the process that serves clients."""
-
-    http: Annotated[str, loopback_address()] = "127.0.0.1:8080"
-    body_bytes_max: Annotated[int, whole(256, BODY_BYTES_MAX)] = 16_384
-    ws_backlog_max: Annotated[int, whole(16, 1 << 20)] = 4_096
-    request_timeout_ms: Annotated[int, whole(1, 60_000)] = 2_000
-
-    @property
-    def host(self) -> str:
-        """Address to listen on."""
-        return split_address(self.http)[0]
-
-    @property
-    def port(self) -> int:
-        """Port to listen on; 0 for any free one."""
-        return split_address(self.http)[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Rings:
-    """[rings]: slots of 128 bytes of each kind of ring."""
-
-    order_slots: Annotated[int, power_of_two(COMMAND_SLOTS_MIN, SLOTS_MAX)] = RING_SLOTS
-    sequenced_slots: Annotated[int, power_of_two(COMMAND_SLOTS_MIN, SLOTS_MAX)] = RING_SLOTS
-    decision_slots: Annotated[int, power_of_two(COMMAND_SLOTS_MIN, SLOTS_MAX)] = RING_SLOTS
-    event_slots: Annotated[int, power_of_two(EVENT_SLOTS_MIN, SLOTS_MAX)] = EVENT_RING_SLOTS
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """[waiting]: what a process does while there is nothing to do."""
-
-    strategy: Annotated[str, choice("auto", "spin", "yield", "park")] = "auto"
-
-
 class _Array(NamedTuple):
     """One array of tables: what each table holds, how many there may be, which keys are unique."""
 
@@ -142,12 +48,6 @@ class _Array(NamedTuple):
     unique: tuple[str, ...]
 
 
-_SECTIONS: Final[Mapping[str, type]] = {
-    "venue": Venue,
-    "gateway": Gateway,
-    "rings": Rings,
-    "waiting": Waiting,
-}
 _ARRAYS: Final = {
     "assets": _Array(AssetTable, ASSETS_MAX, ("name",)),
     "instruments": _Array(InstrumentTable, INSTRUMENTS_MAX, ("symbol",)),
@@ -208,7 +108,7 @@ class Config:
     def render(self) -> str:
         """Everything that counts, as it is printed at the start of the venue."""
         lines = [f"configuration {self.origin}"]
-        for name in _SECTIONS:
+        for name in SECTIONS:
             section = getattr(self, name)
             values = (f"{key.name}={_plain(getattr(section, key.name))}" for key in fields(section))
             lines.append(f"  {name:<12}{' '.join(values)}")
@@ -244,7 +144,7 @@ def parse(source: str, origin: str, overrides: Mapping[str, Any] | None = None) 
         raise ConfigError(origin, [f"is not TOML: {error}"]) from None
     for path, value in (overrides or {}).items():
         section, _, key = path.partition(".")
-        assert section in _SECTIONS, f"override {path!r} names no section"
+        assert section in SECTIONS, f"override {path!r} names no section"
         assert key, f"override {path!r} names no key"
         table = tables.setdefault(section, {})
         if isinstance(table, dict):  # anything else is reported by the checks
@@ -255,12 +155,12 @@ def parse(source: str, origin: str, overrides: Mapping[str, Any] | None = None) 
 def _assemble(tables: Mapping[str, Any], origin: str) -> Config:
     """Check all tables and put them together; ConfigError when anything is wrong."""
     problems = Problems()
-    known = [*_SECTIONS, *_ARRAYS]
+    known = [*SECTIONS, *_ARRAYS]
     for name in tables:
         if name not in known:
             problems.say(name, f"unknown table; there are {', '.join(known)}")
     sections: dict[str, Any] = {
-        name: read(kind, tables.get(name, {}), name, problems) for name, kind in _SECTIONS.items()
+        name: read(kind, tables.get(name, {}), name, problems) for name, kind in SECTIONS.items()
     }
     written = {name: _tables(tables.get(name), name, problems) for name in _ARRAYS}
     checked = {

@@ -14,19 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import (
-    DEFAULT_PATH,
-    Config,
-    ConfigError,
-    Gateway,
-    Rings,
-    Venue,
-    Waiting,
-    load,
-    parse,
-)
-from engine.instruments import InstrumentTable
+from engine.config import DEFAULT_PATH, Config, ConfigError, load, parse
+from engine.instrument_table import InstrumentTable
 from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, BALANCE_MAX, INSTRUMENTS_MAX
+from engine.sections import Gateway, Rings, Venue, Waiting
 from tests.config_tables import MISSING, TABLES, changed, problems_of
 
 # --- the shipped file --------------------------------------------------------------------------

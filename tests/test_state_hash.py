@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from engine.config import Rings
 from engine.inprocess import InProcessVenue
 from engine.limits import CHECKPOINT_INTERVAL
 from engine.messages import MESSAGE_BYTES, CommandKind, OrderEvent, TermsEvent
+from engine.sections import Rings
 from engine.statehash import fold
 from ipc import memory
 from ipc.jit import INTERPRETED

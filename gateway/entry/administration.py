@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Final
 
 from engine.config import Config
-from engine.instruments import COLLAR_BPS_MAX, Instrument, InstrumentTable, make_instrument
+from engine.instrument_table import InstrumentTable, make_instrument
+from engine.instruments import COLLAR_BPS_MAX, Instrument
 from engine.limits import BALANCE_MAX
 from engine.messages import CommandFlag, CommandKind, Listing, Phase
 from engine.reference import TERM_NUMBERS, UNLISTED_TERMS
