@@ -1,9 +1,9 @@
 """The matching stage: decisions in, events out, by price and then time.
 
 Matching owns the books. It is a pure function of the decisions: the same decisions give the
-same events, whatever the batching, the layout or the clock. One command makes at most
-EVENTS_PER_SLICE_MAX events in one step; a longer sweep goes on in the next step, before the
-next command. The rules stand in docs/matching.md, with their naive twin in tests/twin.
+same events, whatever the batching, the layout or the clock. One step makes at most
+EVENTS_CLAIMED_MAX events; a command that needs more goes on in the next step, before the next
+command. The rules stand in docs/matching.md, with their naive twin in tests/twin.
 """
 
 from typing import Final

@@ -2,8 +2,9 @@
 
 Every change of state gives an event, so the hash over events stands for the state. Times, stamps
 and the numbers of commands in their sources are left out: they differ between runs of the same
-commands. Each word is multiplied by its own odd constant, then the sum is mixed into the hash:
-7 multiplications that do not wait for each other, and one that does.
+commands. Each of the 8 words that count is multiplied by its own odd constant, and the xor of the
+products is mixed into the hash: 8 multiplications that do not wait for each other, and one that
+does. Where an event has terms, each of their words costs one more that waits.
 """
 
 from typing import Final

@@ -116,7 +116,7 @@ class Taker(Decision, align=CACHE_LINE_BYTES):
     ends: i64
     "RejectReason that ended the sweep before its time, 0 for none."
     linked: i64
-    "1 while its OCO partner lives."
+    "OrderFlag bits: LINKED until a trade has ended its OCO partner, and PARENT."
     traded: i64
     "1 after the first trade."
     traded_ticks: i64
@@ -139,7 +139,7 @@ class Scan(Record):
     """A place in one side of a book: a level, going from the best to the worst."""
 
     at: i64
-    "Position in the side's array of chunks, -1 at the end."
+    "Position of its chunk in the side's array of chunks; 0 when there is none left."
     bits: i64
     "Levels of that chunk that are still to come."
     key: i64
