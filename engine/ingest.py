@@ -45,14 +45,17 @@ class IngestPorts(Record):
 
 
 @inlined
+def is_listed(state: IngestState, instrument: int) -> bool:
+    """Whether a number is that of an instrument which may be traded."""
+    return instrument < INSTRUMENTS_MAX and state.terms[instrument].listed != 0
+
+
+@inlined
 def identify_new(state: IngestState, command: SequencedCommand) -> int:
     """Check a new order and give it its engine id; a known client order id is a duplicate."""
-    if command.instrument >= INSTRUMENTS_MAX:
+    if not is_listed(state, command.instrument):
         return RejectReason.UNKNOWN_INSTRUMENT.value
-    terms = state.terms[command.instrument]
-    if terms.listed == 0:
-        return RejectReason.UNKNOWN_INSTRUMENT.value
-    reason = check_new(command, terms)
+    reason = check_new(command, state.terms[command.instrument])
     if reason != RejectReason.NONE:
         return reason
     if has_client_id(command):
@@ -69,12 +72,9 @@ def identify_new(state: IngestState, command: SequencedCommand) -> int:
 @inlined
 def identify_change(state: IngestState, command: SequencedCommand) -> int:
     """Check a cancel or an amendment and find the order that it names by client order id."""
-    if command.instrument >= INSTRUMENTS_MAX:
+    if not is_listed(state, command.instrument):
         return RejectReason.UNKNOWN_INSTRUMENT.value
-    terms = state.terms[command.instrument]
-    if terms.listed == 0:
-        return RejectReason.UNKNOWN_INSTRUMENT.value
-    reason = check_change(command, terms)
+    reason = check_change(command, state.terms[command.instrument])
     if reason == RejectReason.NONE and command.order_id == 0:
         if has_client_id(command):
             command.order_id = recall(state, command, bucket_of(state, command))

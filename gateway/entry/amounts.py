@@ -33,23 +33,22 @@ _ISO: Final = re.compile(
 
 def ticks_of(price: str, instrument: Instrument, field: str = "price") -> int:
     """A price in ticks. BadDecimal, OffTick or PriceOutOfRange."""
-    least, most = instrument.price_min_ticks, instrument.price_max_ticks
+    bounds = instrument.price_min_ticks, instrument.price_max_ticks
+    return _ticks_within(bounds, price, instrument, field)
+
+
+def offset_of(price: str, instrument: Instrument, field: str, least: int) -> int:
+    """A difference of prices in ticks, at least `least`. BadDecimal, OffTick, PriceOutOfRange."""
+    return _ticks_within((least, PRICE_TICKS_MAX), price, instrument, field)
+
+
+def _ticks_within(bounds: tuple[int, int], price: str, instrument: Instrument, field: str) -> int:
+    least, most = bounds
     ticks = _steps_of(price, instrument.prices, field, OffTick, PriceOutOfRange)
     if not least <= ticks <= most:
         to_text = instrument.ticks_to_price
         raise PriceOutOfRange(
             f"expected {to_text(least)} to {to_text(most)}, found {found(price)}", field
-        )
-    return ticks
-
-
-def offset_of(price: str, instrument: Instrument, field: str, least: int) -> int:
-    """A difference of prices in ticks, at least `least`. BadDecimal, OffTick, PriceOutOfRange."""
-    ticks = _steps_of(price, instrument.prices, field, OffTick, PriceOutOfRange)
-    if not least <= ticks <= PRICE_TICKS_MAX:
-        to_text = instrument.ticks_to_price
-        raise PriceOutOfRange(
-            f"expected {to_text(least)} to {to_text(PRICE_TICKS_MAX)}, found {found(price)}", field
         )
     return ticks
 
