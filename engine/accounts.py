@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, NamedTuple
 
 from engine.instruments import Asset
-from engine.limits import ACCOUNTS_MAX, BALANCE_MAX
-from engine.messages import Prevention
+from engine.limits import ACCOUNTS_MAX, BALANCE_MAX, TIERS_MAX
+from engine.messages import AccountKind, Prevention
 from engine.schema import Problems, choice, table, text, whole
 
 ACCOUNT_NAME: Final = text(
@@ -26,6 +26,9 @@ PREVENTIONS: Final = {
 }
 """Values of `self_trade`."""
 
+ACCOUNT_KINDS: Final = {kind.name.lower(): kind for kind in AccountKind}
+"""Values of `kind`."""
+
 
 @dataclass(frozen=True, slots=True)
 class AccountTable:
@@ -36,6 +39,8 @@ class AccountTable:
     balances: Annotated[Mapping[str, Any], table()] = field(default_factory=dict)
     group: Annotated[int | None, whole(0, ACCOUNTS_MAX - 1)] = None
     self_trade: Annotated[str, choice(*PREVENTIONS)] = "none"
+    kind: Annotated[str, choice(*ACCOUNT_KINDS)] = "cash"
+    tier: Annotated[int, whole(0, TIERS_MAX - 1)] = 0
 
 
 class Balance(NamedTuple):
@@ -58,6 +63,10 @@ class Account:
     "Accounts with the same group do not trade with each other if one prevents it."
     prevention: int
     "Prevention of its orders that do not say."
+    kind: int
+    "AccountKind."
+    tier: int
+    "Which fees it pays, 0..TIERS_MAX-1."
 
     def render(self, assets: Sequence[Asset]) -> str:
         """One line, as it is printed at the start of the venue."""
@@ -69,6 +78,10 @@ class Account:
             line += f" group={self.group}"
         if self.prevention != Prevention.NONE:
             line += f" self_trade={Prevention(self.prevention).name.lower()}"
+        if self.kind != AccountKind.CASH:
+            line += f" kind={AccountKind(self.kind).name.lower()}"
+        if self.tier:
+            line += f" tier={self.tier}"
         return line
 
 
@@ -91,6 +104,8 @@ def make_account(
         balances=tuple(sorted(balances)),
         group=written.number if written.group is None else written.group,
         prevention=PREVENTIONS[written.self_trade],
+        kind=ACCOUNT_KINDS[written.kind],
+        tier=written.tier,
     )
 
 

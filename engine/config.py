@@ -17,15 +17,20 @@ from typing import Any, Final, NamedTuple
 from engine.accounts import Account, AccountTable, check_supply, make_account
 from engine.instrument_table import InstrumentTable, make_instrument
 from engine.instruments import Asset, AssetTable, Instrument
-from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, INSTRUMENTS_MAX, SCHEDULE_MAX
+from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, INSTRUMENTS_MAX, RULES_MAX, SCHEDULE_MAX
+from engine.messages import AccountKind
+from engine.rules import RuleSetting, make_rules
 from engine.schema import Problems, read
-from engine.sections import SECTIONS, Gateway, Rings, Venue, Waiting
+from engine.sections import SECTIONS, Gateway, Rings, Risk, Venue, Waiting
 
 DEFAULT_PATH: Final = Path(__file__).with_name("okimi.toml")
 """The shipped configuration; `okimi.toml` at the root of the repository is a link to it."""
 
 RENDERED_MAX: Final = 12
 """Instruments or accounts that `Config.render` prints before it only counts them."""
+
+NO_FEE_ACCOUNT: Final = "expected none, as no risk.fee_account is set to receive them"
+"""What is wrong with fees of a venue without an account for them."""
 
 
 class ConfigError(Exception):
@@ -63,9 +68,12 @@ class Config:
     gateway: Gateway
     rings: Rings
     waiting: Waiting
+    risk: Risk
     assets: tuple[Asset, ...]
     instruments: tuple[Instrument, ...]
     accounts: tuple[Account, ...]
+    rules: tuple[RuleSetting, ...]
+    "In the order in which risk applies them."
     origin: str = field(default="program", compare=False)
     "Where it came from, for messages."
     _instruments: dict[str, Instrument] = field(init=False, repr=False, compare=False)
@@ -118,6 +126,8 @@ class Config:
         traded = tuple(zip(self.instruments, quotes, strict=True))
         lines += _some(traded, "instruments", lambda pair: pair[0].render(pair[1]))
         lines += _some(self.accounts, "accounts", lambda account: account.render(self.assets))
+        if self.rules:
+            lines.append(f"  {'rules':<12}{len(self.rules)}")
         return "\n".join(lines)
 
 
@@ -155,7 +165,7 @@ def parse(source: str, origin: str, overrides: Mapping[str, Any] | None = None) 
 def _assemble(tables: Mapping[str, Any], origin: str) -> Config:
     """Check all tables and put them together; ConfigError when anything is wrong."""
     problems = Problems()
-    known = [*SECTIONS, *_ARRAYS]
+    known = [*SECTIONS, *_ARRAYS, "rules"]
     for name in tables:
         if name not in known:
             problems.say(name, f"unknown table; there are {', '.join(known)}")
@@ -178,22 +188,30 @@ def _assemble(tables: Mapping[str, Any], origin: str) -> Config:
         made = None if asset is None else Asset(index, asset.name, asset.decimals)
         assets.setdefault(_value(table, "name"), made)
     _refuse_unknown_assets(written, assets, problems)
-    instruments = [
-        make_instrument(table, index, base, quote, problems)
+    instruments: dict[str, Instrument | None] = {
+        _value(table, "symbol"): None for table in written["instruments"]
+    }
+    instruments |= {
+        table.symbol: make_instrument(table, index, base, quote, problems)
         for index, table in enumerate(checked["instruments"])
         if table is not None
         and (base := assets.get(table.base)) is not None
         and (quote := assets.get(table.quote)) is not None
-    ]
+    }
     accounts = [
         make_account(table, f"accounts[{index}]", assets, problems)
         for index, table in enumerate(checked["accounts"])
         if table is not None
     ]
     check_supply(accounts, assets.values(), problems)
-    made_instruments = [made for made in instruments if made is not None]
+    made_instruments = [made for made in instruments.values() if made is not None]
     _check_schedules(made_instruments, sections["venue"], problems)
     _check_shards(made_instruments, sections["venue"], problems)
+    if sections["risk"] is not None:
+        _check_venue_accounts(sections["risk"], accounts, problems)
+        _check_fees(made_instruments, sections["risk"], problems)
+    numbers = {account.number for account in accounts}
+    rules = make_rules(_rule_tables(tables, problems), instruments, assets, numbers, problems)
     if problems.found:
         raise ConfigError(origin, problems.found)
     return Config(
@@ -201,6 +219,7 @@ def _assemble(tables: Mapping[str, Any], origin: str) -> Config:
         assets=tuple(asset for asset in assets.values() if asset is not None),
         instruments=tuple(made_instruments),
         accounts=tuple(accounts),
+        rules=rules,
         origin=origin,
     )
 
@@ -211,6 +230,15 @@ def _tables(array: object, name: str, problems: Problems) -> Sequence[object]:
     if isinstance(array, list | tuple) and 1 <= len(array) <= most:
         return array
     problems.note(name, f"1 to {most} [[{name}]] tables", array)
+    return ()
+
+
+def _rule_tables(tables: Mapping[str, Any], problems: Problems) -> Sequence[object]:
+    """The tables of [[rules]], unchecked; none of them when there are too many."""
+    array = tables.get("rules", ())
+    if isinstance(array, list | tuple) and len(array) <= RULES_MAX:
+        return array
+    problems.note("rules", f"at most {RULES_MAX} [[rules]] tables", array)
     return ()
 
 
@@ -269,7 +297,28 @@ def _check_shards(
             problems.note(f"instruments[{instrument.index}].shard", expected, shard)
 
 
+def _check_venue_accounts(risk: Risk, accounts: Sequence[Account], problems: Problems) -> None:
+    """The accounts of the venue are there, and the one that pays debts has cash to pay with."""
+    kinds = {account.number: account.kind for account in accounts}
+    for key in ("fee_account", "insurance_account"):
+        number = getattr(risk, key)
+        if number is not None and number not in kinds:
+            problems.note(f"risk.{key}", "the number of one of the [[accounts]]", number)
+    payer = risk.insurance_account
+    if payer is not None and kinds.get(payer) == AccountKind.MARGIN:
+        problems.note("risk.insurance_account", "a cash account", payer)
+
+
+def _check_fees(instruments: Sequence[Instrument], risk: Risk, problems: Problems) -> None:
+    """Fees need somebody who gets them."""
+    for instrument in instruments:
+        if instrument.has_fees and risk.fee_account is None:
+            problems.say(f"instruments[{instrument.index}].fees", NO_FEE_ACCOUNT)
+
+
 def _plain(value: object) -> str:
+    if value is None:
+        return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

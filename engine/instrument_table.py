@@ -11,13 +11,20 @@ from typing import Annotated, Any, Final
 
 from engine.instruments import (
     ASSET_NAME,
+    BPS,
     COLLAR_BPS_MAX,
     COLLAR_PRICE_TICKS_MAX,
+    FEE_RATE_MAX,
+    MILLIONTHS,
     PRICE_MAX_TICKS_DEFAULT,
     SECONDS_MAX,
     SYMBOL,
+    TEN_THOUSANDTHS,
     Asset,
+    CollarReference,
+    FeeAsset,
     Instrument,
+    MarkSource,
 )
 from engine.limits import (
     BALANCE_MAX,
@@ -26,13 +33,18 @@ from engine.limits import (
     QTY_LOTS_MAX,
     SCHEDULE_MAX,
     SHARDS_MAX,
+    TIERS_MAX,
 )
 from engine.scale import Scale
 from engine.schedule import PHASE_NAME, PHASES, make_schedule
-from engine.schema import Problems, decimal, tables, whole
+from engine.schema import Problems, choice, decimal, flag, read, tables, whole
 from engine.tick_table import make_price_steps
 
 NS_PER_S: Final = 1_000_000_000
+
+FEE_ASSETS: Final = {each.name.lower(): each for each in FeeAsset}
+MARK_SOURCES: Final = {each.name.lower(): each for each in MarkSource}
+COLLAR_REFERENCES: Final = {each.name.lower(): each for each in CollarReference}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,21 @@ class InstrumentTable:
     phase: Annotated[str, PHASE_NAME] = "continuous"
     schedule: Annotated[Sequence[Any], tables(SCHEDULE_MAX)] = ()
     shard: Annotated[int | None, whole(0, SHARDS_MAX - 1)] = None
+    fees: Annotated[Sequence[Any], tables(TIERS_MAX)] = ()
+    fee_asset: Annotated[str, choice(*FEE_ASSETS)] = "quote"
+    initial_margin: Annotated[str | None, decimal(positive=False)] = None
+    maintenance_margin: Annotated[str | None, decimal(positive=False)] = None
+    short_selling: Annotated[bool | None, flag()] = None
+    mark: Annotated[str, choice(*MARK_SOURCES)] = "last"
+    collar_reference: Annotated[str, choice(*COLLAR_REFERENCES)] = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class FeeTable:
+    """One entry of an instrument's `fees`, as written: what a tier pays, in parts of the value."""
+
+    maker: Annotated[str, decimal(positive=False)]
+    taker: Annotated[str, decimal(positive=False)]
 
 
 class _Derivation:
@@ -138,6 +165,44 @@ class _Derivation:
             )
         return least, most
 
+    def rates(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Fee rates of all tiers, of resting and of incoming orders; 0 without a schedule."""
+        made: list[tuple[int, int]] = []
+        for index, written in enumerate(self.table.fees):
+            place = f"{self.path}.fees[{index}]"
+            fee = read(FeeTable, written, place, self.problems)
+            if fee is not None:
+                maker = self._rate(fee.maker, f"{place}.maker")
+                made.append((maker, self._rate(fee.taker, f"{place}.taker")))
+        # Tiers that are not written pay as the last one.
+        made += (made or [(0, 0)])[-1:] * (TIERS_MAX - len(made))
+        return tuple(maker for maker, _ in made), tuple(taker for _, taker in made)
+
+    def _rate(self, written: str, path: str) -> int:
+        """A fee rate in millionths."""
+        try:
+            rate = MILLIONTHS.count(written)
+        except ValueError as error:
+            self.problems.say(path, str(error))
+            return 0
+        if abs(rate) > FEE_RATE_MAX:
+            most = MILLIONTHS.text(FEE_RATE_MAX)
+            self.problems.note(path, f"-{most} to {most}", written)
+        return rate
+
+    def margins(self, price_min_ticks: int) -> tuple[int, int]:
+        """Initial and maintenance margin in ten-thousandths of the value."""
+        initial = self.count("initial_margin", TEN_THOUSANDTHS, 0, BPS)
+        maintenance = self.count("maintenance_margin", TEN_THOUSANDTHS, 0, BPS)
+        if maintenance > initial:
+            expected = f"at most initial_margin {TEN_THOUSANDTHS.text(initial)}"
+            written = self.table.maintenance_margin
+            self.problems.note(f"{self.path}.maintenance_margin", expected, written)
+        if initial and price_min_ticks < 1:
+            expected = "none, as there are prices below one tick"
+            self.problems.note(f"{self.path}.initial_margin", expected, self.table.initial_margin)
+        return initial, maintenance
+
 
 def make_instrument(
     table: InstrumentTable, index: int, base: Asset, quote: Asset, problems: Problems
@@ -159,6 +224,8 @@ def make_instrument(
     # A larger quantity could never be held: BALANCE_MAX bounds every balance.
     lots_most = min(QTY_LOTS_MAX, BALANCE_MAX // per_lot)
     multiplier, divisor = derived.notional(prices.step, quantities.step, quote)
+    maker_rates, taker_rates = derived.rates()
+    initial, maintenance = derived.margins(least)
     made = Instrument(
         index=index,
         symbol=table.symbol,
@@ -185,6 +252,15 @@ def make_instrument(
         phase=PHASES[table.phase],
         schedule=make_schedule(table.schedule, f"{path}.schedule", problems),
         shard=table.shard,
+        fee_asset=FEE_ASSETS[table.fee_asset],
+        initial_bps=initial,
+        maintenance_bps=maintenance,
+        short_selling=int(initial > 0 if table.short_selling is None else table.short_selling),
+        mark_source=MARK_SOURCES[table.mark],
+        collar_reference=COLLAR_REFERENCES[table.collar_reference],
+        tell_top=int(table.mark == "mid" or table.collar_reference != "last"),
+        maker_rates=maker_rates,
+        taker_rates=taker_rates,
     )
     if made.qty_min_lots > made.qty_max_lots:
         expected = f"at most qty_max {table.qty_max}"

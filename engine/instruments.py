@@ -8,9 +8,10 @@ them, stages get their numbers.
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import IntEnum
 from typing import Annotated, Any, Final
 
-from engine.limits import PRICE_TICKS_MAX
+from engine.limits import PRICE_TICKS_MAX, TIERS_MAX
 from engine.messages import Phase
 from engine.scale import DECIMALS_MAX, INT64_MAX, Scale
 from engine.schedule import ScheduledPhase
@@ -26,14 +27,59 @@ COLLAR_BPS_MAX: Final = 100_000
 COLLAR_PRICE_TICKS_MAX: Final = 1 << 45
 """Prices of an instrument with a collar or a band stay within this: its check cannot overflow."""
 
+FEE_RATE_MAX: Final = (1 << 15) - 1
+"""Largest fee rate in millionths of a value, and rebate: a little over 3 percent, two bytes."""
+
+BPS: Final = 10_000
+"""Ten-thousandths of a whole."""
+
 SECONDS_MAX: Final = 86_400
 """Longest volatility halt or auction: a day."""
+
+MILLIONTHS: Final = Scale("millionth", Decimal("0.000001"))
+"""Step of a fee rate."""
+
+TEN_THOUSANDTHS: Final = Scale("ten-thousandth", Decimal("0.0001"))
+"""Step of a margin."""
+
+NO_RATES: Final = (0,) * TIERS_MAX
+"""Fee rates of an instrument without fees."""
 
 SYMBOL: Final = text("[A-Za-z0-9][A-Za-z0-9/._:-]{0,31}", "1 to 32 letters, digits or /._:-")
 ASSET_NAME: Final = text("[A-Za-z0-9][A-Za-z0-9._-]{0,15}", "1 to 16 letters, digits or ._-")
 
 assert PRICE_MAX_TICKS_DEFAULT <= COLLAR_PRICE_TICKS_MAX <= PRICE_TICKS_MAX
 assert 2 * COLLAR_PRICE_TICKS_MAX * COLLAR_BPS_MAX <= INT64_MAX, "distance * bps fits"
+
+
+class FeeAsset(IntEnum):
+    """What a fee is taken of."""
+
+    QUOTE = 0
+    RECEIVED = 1
+    "A purchase of a cash account pays in base, of what it receives; all else as QUOTE."
+
+
+class MarkSource(IntEnum):
+    """Which price an instrument's positions are valued at."""
+
+    LAST = 0
+    "The last trade."
+    MID = 1
+    "The middle of best bid and ask."
+    EXTERNAL = 2
+    "The last MARK command."
+
+
+class CollarReference(IntEnum):
+    """Which price the collar compares an order's price with."""
+
+    LAST = 0
+    "The last trade."
+    BEST = 1
+    "The best price of the other side."
+    MID = 2
+    "The middle of best bid and ask."
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +159,26 @@ class Instrument:
     schedule: tuple[ScheduledPhase, ...]
     shard: int | None
     "Matching shard of its book; None: its index modulo their number."
+    fee_asset: int = FeeAsset.QUOTE
+    initial_bps: int = 0
+    "Initial margin in 1/10000 of a position's value; 0: no trading on margin."
+    maintenance_bps: int = 0
+    "Maintenance margin, at most the initial one."
+    short_selling: int = 0
+    "1 if margin accounts may sell more than they have."
+    mark_source: int = MarkSource.LAST
+    collar_reference: int = CollarReference.LAST
+    tell_top: int = 0
+    "1 if matching tells risk the best prices."
+    maker_rates: tuple[int, ...] = NO_RATES
+    "Fee of a resting order in millionths of the value, tier by tier; negative: a rebate."
+    taker_rates: tuple[int, ...] = NO_RATES
+    "Fee of an incoming order, the same."
+
+    @property
+    def has_fees(self) -> bool:
+        """Whether any tier pays a fee or gets a rebate."""
+        return any(self.maker_rates) or any(self.taker_rates)
 
     def shard_among(self, shards: int) -> int:
         """The matching shard, of so many, that has its book."""
@@ -180,6 +246,28 @@ class Instrument:
             "dynamic_band_bps": self.dynamic_band_bps,
             "schedule": f"{len(self.schedule)} phases" if self.schedule else "",
             "shard": "" if self.shard is None else str(self.shard),
+            "fees": self._fees_text(),
+            "fee_asset": FeeAsset(self.fee_asset).name.lower() if self.fee_asset else "",
+            "initial_margin": _share_text(self.initial_bps),
+            "maintenance_margin": _share_text(self.maintenance_bps),
+            "short_selling": "true" if self.short_selling else "",
+            "mark": MarkSource(self.mark_source).name.lower() if self.mark_source else "",
+            "collar_reference": CollarReference(self.collar_reference).name.lower()
+            if self.collar_reference
+            else "",
         }
         values |= {name: value for name, value in unless_usual.items() if value}
         return f"  {self.symbol:<12}" + " ".join(f"{key}={value}" for key, value in values.items())
+
+    def _fees_text(self) -> str:
+        """Maker/taker of each tier up to the last that differs; nothing without fees."""
+        if not self.has_fees:
+            return ""
+        tiers = list(zip(self.maker_rates, self.taker_rates, strict=True))
+        while len(tiers) > 1 and tiers[-1] == tiers[-2]:
+            tiers.pop()
+        return ",".join(f"{MILLIONTHS.text(one)}/{MILLIONTHS.text(other)}" for one, other in tiers)
+
+
+def _share_text(bps: int) -> str:
+    return TEN_THOUSANDTHS.text(bps) if bps else ""

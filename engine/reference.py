@@ -11,9 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from engine.instruments import (
+    BPS,
     COLLAR_BPS_MAX,
+    FEE_RATE_MAX,
     PRICE_MAX_TICKS_DEFAULT,
     SECONDS_MAX,
+    CollarReference,
+    FeeAsset,
+    MarkSource,
 )
 from engine.limits import (
     ACCOUNTS_MAX,
@@ -25,6 +30,7 @@ from engine.limits import (
     QTY_LOTS_MAX,
     RULES_MAX,
     SCHEDULE_MAX,
+    TIERS_MAX,
 )
 from engine.messages import Listing, Phase
 from engine.stage import Word
@@ -33,8 +39,6 @@ from ipc.jit import inlined, kernel
 from ipc.record import LINE_PAIR_BYTES, Array, Record, i64, length, u8, u32
 
 WORD_BYTES: Final = 8
-
-BPS: Final = 10_000
 
 DISTANCE_MAX: Final = 2 * PRICE_TICKS_MAX
 """No two prices are farther apart."""
@@ -76,12 +80,30 @@ class InstrumentTerms(Record, align=LINE_PAIR_BYTES):
     "How long trading halts when a price leaves its band."
     volatility_auction_ns: i64
     "How long the auction after that lasts."
+    fee_asset: i64
+    "FeeAsset: 0 quote, 1 received."
+    initial_bps: i64
+    "Initial margin in 1/10000 of a position's value, 0: no trading on margin."
+    maintenance_bps: i64
+    "Maintenance margin, at most the initial one."
+    short_selling: i64
+    "1 if margin accounts may sell more than they have."
+    mark_source: i64
+    "MarkSource: positions are valued at 0 the last trade, 1 the middle, 2 MARK commands."
+    collar_reference: i64
+    "CollarReference: prices are compared with 0 the last trade, 1 the best price, 2 the middle."
+    tell_top: i64
+    "1 if matching tells the best prices (TOP)."
     step_count: i64
     "Ranges of the tick table; 0: every tick is a valid price."
     step_from: Array[i64] = length(PRICE_STEPS_MAX)
     "Lowest price of each range, ascending; the first one also holds for all prices below."
     step_ticks: Array[i64] = length(PRICE_STEPS_MAX)
     "Valid prices of the range are multiples of this."
+    maker_rates: Array[i64] = length(TIERS_MAX)
+    "Fee of a resting order in millionths of the value, by the tier of its account."
+    taker_rates: Array[i64] = length(TIERS_MAX)
+    "Fee of an incoming order, the same."
     phase: i64
     "The Phase that the instrument begins with."
     listed: i64
@@ -170,7 +192,8 @@ def _numbers() -> Iterator[tuple[str, int]]:
 
 
 TERM_NUMBERS: Final[Mapping[str, int]] = dict(_numbers())
-"""Number of each term by its name; `step_from[0]` and so on for the ranges of the tick table."""
+"""Number of each term by its name; `step_from[0]` and so on for the ranges of the tick table,
+`maker_rates[0]` and so on for tiers."""
 
 TERM_COUNT: Final = len(TERM_NUMBERS)
 
@@ -200,9 +223,18 @@ TERM_BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "reference_ticks": _PRICE,
     "volatility_halt_ns": _DURATION_NS,
     "volatility_auction_ns": _DURATION_NS,
+    "fee_asset": (min(FeeAsset), max(FeeAsset)),
+    "initial_bps": (0, BPS),
+    "maintenance_bps": (0, BPS),
+    "short_selling": (0, 1),
+    "mark_source": (min(MarkSource), max(MarkSource)),
+    "collar_reference": (min(CollarReference), max(CollarReference)),
+    "tell_top": (0, 1),
     "step_count": (0, PRICE_STEPS_MAX),
     "step_from": _PRICE,
     "step_ticks": (0, PRICE_TICKS_MAX),
+    "maker_rates": (-FEE_RATE_MAX, FEE_RATE_MAX),
+    "taker_rates": (-FEE_RATE_MAX, FEE_RATE_MAX),
     "phase": (min(Phase), max(Phase)),
     "listed": _NOT_BY_COMMAND,
     "was_listed": _NOT_BY_COMMAND,

@@ -4,7 +4,7 @@ from functools import cache
 
 from engine.config import Config
 from engine.instruments import Instrument
-from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, INSTRUMENTS_MAX, SCHEDULE_MAX
+from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, INSTRUMENTS_MAX, RULES_MAX, SCHEDULE_MAX
 from engine.messages import Prevention
 from engine.reference import (
     TERM_BOUNDS,
@@ -12,6 +12,7 @@ from engine.reference import (
     AccountTerms,
     InstrumentTerms,
     ReferenceData,
+    RuleEntry,
 )
 from ipc import memory
 from ipc.record import Codec
@@ -30,6 +31,7 @@ def write_reference(reference: ReferenceData, config: Config) -> None:
     for instrument in config.instruments:
         _write_terms(reference.instruments[instrument.index], instrument)
     _write_accounts(reference, config)
+    _write_risk(reference, config)
     _write_schedule(reference, config)
     _write_bounds(reference)
     reference.instrument_count = len(config.instruments)
@@ -42,7 +44,12 @@ def _write_unlisted(terms: InstrumentTerms) -> None:
 
 def _write_terms(terms: InstrumentTerms, instrument: Instrument) -> None:
     for name in (TERM_BOUNDS.keys() - {"shard"}) & set(Instrument.__slots__):
-        setattr(terms, name, getattr(instrument, name))
+        value = getattr(instrument, name)
+        if InstrumentTerms.fields[name].count:
+            for index, each in enumerate(value):
+                getattr(terms, name)[index] = each
+        else:
+            setattr(terms, name, value)
     terms.base_asset = instrument.base_asset_index
     terms.quote_asset = instrument.quote_asset_index
     terms.step_count = len(instrument.price_steps)
@@ -54,15 +61,11 @@ def _write_terms(terms: InstrumentTerms, instrument: Instrument) -> None:
 
 
 def _write_accounts(reference: ReferenceData, config: Config) -> None:
-    target = reference.accounts[0]
-    size = AccountTerms.size * ACCOUNTS_MAX
-    region = memory.find(target.address, size)
-    start = region.offset(target.address, size)
-    region.view[start : start + size] = _unopened_accounts()
+    _write_bytes(reference.accounts[0].address, _unopened_accounts())
     for account in config.accounts:
         terms = reference.accounts[account.number]
         terms.known, terms.prevention, terms.group = 1, account.prevention, account.group
-    reference.fee_account = reference.insurance_account = -1
+        terms.kind, terms.tier = account.kind, account.tier
 
 
 @cache
@@ -72,6 +75,25 @@ def _unopened_accounts() -> bytes:
     return b"".join(
         codec.encode(prevention=Prevention.NONE, group=number) for number in range(ACCOUNTS_MAX)
     )
+
+
+def _write_risk(reference: ReferenceData, config: Config) -> None:
+    risk, rules = config.risk, config.rules
+    reference.day_start_ns = risk.day_start_ns
+    reference.fee_account = -1 if risk.fee_account is None else risk.fee_account
+    payer = risk.insurance_account
+    reference.insurance_account = -1 if payer is None else payer
+    assert len(rules) <= RULES_MAX
+    codec = Codec(RuleEntry)
+    entries = b"".join(codec.encode(**rule._asdict()) for rule in rules)
+    _write_bytes(reference.rules[0].address, entries)
+    reference.rule_count = len(rules)
+
+
+def _write_bytes(address: int, content: bytes) -> None:
+    region = memory.find(address, len(content))
+    start = region.offset(address, len(content))
+    region.view[start : start + len(content)] = content
 
 
 def _write_schedule(reference: ReferenceData, config: Config) -> None:

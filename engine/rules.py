@@ -6,7 +6,7 @@ an asset. The risk stage checks with this table; the configuration and gateways 
 into numbers with `make_rule`. docs/risk.md says what each rule does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, Any, Final, NamedTuple
@@ -130,6 +130,15 @@ RULES: Final[Mapping[str, Rule]] = {
 
 RULES_BY_NUMBER: Final[Mapping[int, Rule]] = {rule.number: rule for rule in RULES.values()}
 
+_BY_RISK: Final = {RuleNumber.MARGIN_STATE, RuleNumber.LOSS_STATE}
+_UNTIL_OPEN: Final = {
+    RuleNumber.KIND,
+    RuleNumber.GROUP,
+    RuleNumber.SELF_TRADE,
+    RuleNumber.OPEN,
+}
+"""Rules that an open account has for good."""
+
 SCOPES: Final = {scope.name.lower(): scope for scope in Scope}
 """Scopes by their names in the configuration."""
 
@@ -207,6 +216,36 @@ def make_rule(
         number=rule.number,
         value=value,
     )
+
+
+def make_rules(
+    written: Sequence[object],
+    instruments: Mapping[str, Instrument | None],
+    assets: Mapping[str, Asset | None],
+    accounts: Container[int],
+    problems: Problems,
+) -> tuple[RuleSetting, ...]:
+    """The settings of all written rules, in an order in which each is possible.
+
+    `accounts` are those of the configuration, which are open from the start.
+    """
+    made: dict[tuple[int, ...], RuleSetting] = {}
+    first: dict[tuple[int, ...], int] = {}
+    for index, table in enumerate(written):
+        path = f"rules[{index}]"
+        setting = make_rule(table, path, instruments, assets, problems)
+        if setting is None:
+            continue
+        place = setting[:-1]
+        if first.setdefault(place, index) != index:
+            problems.say(path, f"rules[{first[place]}] sets this one, too")
+        if setting.number in _BY_RISK:
+            problems.say(f"{path}.rule", "only risk itself sets it")
+        elif setting.number in _UNTIL_OPEN and setting.entity in accounts:
+            problems.say(f"{path}.rule", "expected in the [[accounts]] table of this account")
+        made[place] = setting
+    # What may not change once the account is open comes before it is.
+    return tuple(sorted(made.values(), key=lambda each: each.number == RuleNumber.OPEN))
 
 
 def _has_its_keys(table: RuleTable, path: str, rule: Rule, problems: Problems) -> bool:

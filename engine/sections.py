@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from engine.limits import BATCH_MAX, EVENT_RING_SLOTS, EVENTS_PER_SLICE_MAX, RING_SLOTS, SHARDS_MAX
+from engine.limits import (
+    ACCOUNTS_MAX,
+    BATCH_MAX,
+    EVENT_RING_SLOTS,
+    EVENTS_PER_SLICE_MAX,
+    RING_SLOTS,
+    SHARDS_MAX,
+)
 from engine.schema import choice, flag, loopback_address, power_of_two, split_address, text, whole
 
 SLOTS_MAX: Final = 1 << 22
@@ -82,10 +89,28 @@ class Waiting:
     strategy: Annotated[str, choice("auto", "spin", "yield", "park")] = "auto"
 
 
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """[risk]: accounts of the venue itself, and when its day begins."""
+
+    day_start: Annotated[
+        str, text("([01][0-9]|2[0-3]):[0-5][0-9]", 'a time of day in UTC such as "08:00"')
+    ] = "00:00"
+    fee_account: Annotated[int | None, whole(0, ACCOUNTS_MAX - 1)] = None
+    insurance_account: Annotated[int | None, whole(0, ACCOUNTS_MAX - 1)] = None
+
+    @property
+    def day_start_ns(self) -> int:
+        """When the day begins, after midnight UTC."""
+        hours, minutes = map(int, self.day_start.split(":"))
+        return (hours * 60 + minutes) * 60 * 1_000_000_000
+
+
 SECTIONS: Final[Mapping[str, type]] = {
     "venue": Venue,
     "gateway": Gateway,
     "rings": Rings,
     "waiting": Waiting,
+    "risk": Risk,
 }
 """Sections by their names in the configuration."""

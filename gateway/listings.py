@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 from engine.config import Config
-from engine.instruments import Instrument
+from engine.instruments import NO_RATES, Instrument
 from engine.limits import INSTRUMENTS_MAX
 from engine.messages import Listing
 from engine.reference import TERM_NUMBERS, UNLISTED_TERMS
@@ -23,6 +23,9 @@ TERM_NAMES: Final = {number: name for name, number in TERM_NUMBERS.items()}
 
 _SAME_NAME: Final = TERM_NUMBERS.keys() & set(Instrument.__slots__) - {"phase", "shard"}
 """Terms that an Instrument has under the same name."""
+
+_RATES: Final = ("maker_rates", "taker_rates")
+"""Terms that an Instrument has as a tuple."""
 
 _STEP_TERMS: Final = frozenset(name for name in TERM_NUMBERS if name.startswith("step_"))
 
@@ -129,6 +132,9 @@ class Listings:
             changes: dict[str, Any] = {"price_steps": _steps_of(known, terms)}
         elif name in _SAME_NAME:
             changes = {name: value}
+        elif name.startswith(_RATES):
+            rates = name.partition("[")[0]
+            changes = {rates: _rates_of(getattr(known, rates), rates, terms)}
         else:
             return
         made = replace(known, **changes)
@@ -145,6 +151,10 @@ class Listings:
         value = Fraction(terms.get("notional_multiplier", 1), terms.get("notional_divisor", 1))
         tick = value / 10**quote.decimals / lot
         blank = self._config.instruments[0]
+        changes: dict[str, Any] = {
+            name: terms.get(name, UNLISTED_TERMS.get(name, 0)) for name in _SAME_NAME
+        }
+        changes |= {name: _rates_of(NO_RATES, name, terms) for name in _RATES}
         made = replace(
             blank,
             index=number,
@@ -156,7 +166,7 @@ class Listings:
             price_steps=(),
             schedule=(),
             shard=None,
-            **{name: terms.get(name, UNLISTED_TERMS.get(name, 0)) for name in _SAME_NAME},
+            **changes,
         )
         return replace(made, price_steps=_steps_of(made, terms))
 
@@ -172,6 +182,11 @@ def _steps_of(known: Instrument, terms: Mapping[str, int]) -> tuple[PriceStep, .
         )
         for index, before in enumerate((known.price_steps + blank)[:count])
     )
+
+
+def _rates_of(before: tuple[int, ...], name: str, terms: Mapping[str, int]) -> tuple[int, ...]:
+    """Fee rates after some of them were set by events."""
+    return tuple(terms.get(f"{name}[{tier}]", rate) for tier, rate in enumerate(before))
 
 
 def _decimal(step: Fraction) -> Decimal:

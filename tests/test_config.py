@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.accounts import AccountTable
 from engine.config import DEFAULT_PATH, Config, ConfigError, load, parse
 from engine.instrument_table import InstrumentTable
 from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, BALANCE_MAX, INSTRUMENTS_MAX
-from engine.sections import Gateway, Rings, Venue, Waiting
+from engine.rules import RULES, RuleTable
+from engine.sections import SECTIONS, Venue
 from tests.config_tables import MISSING, TABLES, changed, problems_of
 
 # --- the shipped file --------------------------------------------------------------------------
@@ -36,21 +38,30 @@ def test_the_root_shows_the_file_that_is_shipped() -> None:
     assert root.resolve() == DEFAULT_PATH.resolve()
 
 
-@pytest.mark.parametrize("section", [Venue, Gateway, Rings, Waiting])
+@pytest.mark.parametrize("section", SECTIONS.values(), ids=list(SECTIONS))
 def test_the_shipped_file_shows_every_key_with_its_default(section: type[Any]) -> None:
     written = tomllib.loads(DEFAULT_PATH.read_text())[section.__name__.lower()]
-    assert written == dataclasses.asdict(section())
+    given = {
+        key: value for key, value in dataclasses.asdict(section()).items() if value is not None
+    }
+    assert written == given
 
 
 def test_the_shipped_file_explains_every_key() -> None:
     comments = [line for line in DEFAULT_PATH.read_text().splitlines() if line.startswith("#")]
-    for key in dataclasses.fields(InstrumentTable):
-        if key.default is not dataclasses.MISSING:
-            assert any(re.match(rf"#   {key.name}\b", line) for line in comments), key.name
+    for table in (InstrumentTable, AccountTable, RuleTable):
+        for key in dataclasses.fields(table):
+            if key.default is not dataclasses.MISSING or table is RuleTable:
+                explained = re.compile(rf"#   ([a-z]+, )*{key.name}\b")
+                assert any(explained.match(line) for line in comments), key.name
+    for rule in RULES.values():
+        assert any(f'"{rule.name}"' in line for line in comments) or rule.number >= 40, rule.name
     lines = DEFAULT_PATH.read_text().splitlines()
-    for section in (Venue, Gateway, Rings, Waiting):
+    for section in SECTIONS.values():
         for key in dataclasses.fields(section):
-            place = next(n for n, line in enumerate(lines) if line.startswith(f"{key.name} ="))
+            # What is nothing unless given stands there as a comment.
+            shown = f"{'# ' * (key.default is None)}{key.name} ="
+            place = next(n for n, line in enumerate(lines) if line.startswith(shown))
             assert lines[place - 1].startswith("#"), f"{key.name} has no comment above it"
 
 
@@ -118,7 +129,14 @@ def test_a_config_is_frozen_and_travels_between_processes() -> None:
 
 def test_it_is_printed_with_what_counts_and_not_at_any_length() -> None:
     text = Config.build(**TABLES).render()
-    for part in ("durability=memory", "http=127.0.0.1:8080", "BTC/USD", "tick=0.50", "USD=1000.25"):
+    for part in (
+        "day_start=00:00 fee_account=none",
+        "durability=memory",
+        "http=127.0.0.1:8080",
+        "BTC/USD",
+        "tick=0.50",
+        "USD=1000.25",
+    ):
         assert part in text
     rich: dict[str, Any] = copy.deepcopy(TABLES)
     rich["instruments"][0] |= {
@@ -126,9 +144,29 @@ def test_it_is_printed_with_what_counts_and_not_at_any_length() -> None:
         "qty_min": "0.04",
         "phase": "halt",
     }
-    rich["accounts"][0] |= {"group": 9, "self_trade": "both"}
+    rich["instruments"][0] |= {
+        "fees": [{"maker": "-0.0001", "taker": "0.0005"}, {"maker": "0", "taker": "0.0005"}],
+        "fee_asset": "received",
+        "initial_margin": "0.1",
+        "maintenance_margin": "0.05",
+        "mark": "mid",
+        "collar_reference": "best",
+    }
+    rich["accounts"][0] |= {"group": 9, "self_trade": "both", "kind": "margin", "tier": 3}
+    rich["risk"] = {"fee_account": 7}
+    rich["rules"] = [{"scope": "venue", "rule": "killed", "value": True}]
     rendered = Config.build(**rich).render()
-    for part in ("price_steps=0.00:1.00", "qty_min=0.04", "phase=halt", "group=9 self_trade=both"):
+    for part in (
+        "price_steps=0.00:1.00",
+        "qty_min=0.04",
+        "phase=halt",
+        "fees=-0.000100/0.000500,0.000000/0.000500 fee_asset=received",
+        "initial_margin=0.1000 maintenance_margin=0.0500 short_selling=true mark=mid",
+        "collar_reference=best",
+        "group=9 self_trade=both kind=margin tier=3",
+        "fee_account=7",
+        "rules       1",
+    ):
         assert part in rendered
         assert part not in text
     accounts = [{"number": number, "name": f"a{number}"} for number in range(100)]
@@ -207,6 +245,13 @@ WRONG: list[tuple[str, object, str]] = [
     ("accounts[0].balances", "1000", 'expected a table, found "1000"'),
     ("accounts[0].balances.USD", "-1", "expected 0 to"),
     ("accounts[0].balances.USD", "0.001", "unit of USD"),
+    ("risk.day_start", "24:00", 'a time of day in UTC such as "08:00"'),
+    ("risk.day_start", "08:00:00", 'a time of day in UTC such as "08:00"'),
+    ("risk.fee_account", 8, "the number of one of the [[accounts]], found 8"),
+    ("risk.fee_account", ACCOUNTS_MAX, f"a whole number from 0 to {ACCOUNTS_MAX - 1}"),
+    ("risk.insurance_account", 8, "the number of one of the [[accounts]], found 8"),
+    ("risk.fees", 7, "unknown key"),
+    ("rules", {}, "at most 65536 [[rules]] tables, found a table"),
     ("market", {}, "unknown table"),
 ]
 

@@ -5,11 +5,13 @@ import copy
 import pytest
 
 from engine.config import DEFAULT_PATH, Config, parse
+from engine.instruments import Instrument
 from engine.limits import ACCOUNTS_MAX, SCHEDULE_MAX
-from engine.messages import Phase
+from engine.messages import AccountKind, Phase
 from tests.config_tables import TABLES, changed, problems_of
 
 ONE_STEP = {"from": "0", "step": "1"}
+FEE = {"maker": "0.0002", "taker": "0.0005"}
 EARLY = {"at": "08:00:00", "phase": "halt"}
 
 WRONG: list[tuple[str, object, str]] = [
@@ -53,6 +55,24 @@ WRONG: list[tuple[str, object, str]] = [
     ),
     ("instruments[0].shard", 4, "a whole number from 0 to 3"),
     ("instruments[0].shard", 1, "a whole number below venue.shards 1, found 1"),
+    ("instruments[0].fees", [FEE] * 9, "an array of at most 8 tables, found an array of 9"),
+    ("instruments[0].fees", [{"maker": "0"}], "taker: expected a decimal number in quotes"),
+    ("instruments[0].fees", [FEE | {"maker": 0.1}], "fees[0].maker: expected a decimal number"),
+    ("instruments[0].fees", [FEE, FEE | {"taker": "0.0000001"}], "fees[1].taker: 0.0000001 is not"),
+    ("instruments[0].fees", [FEE | {"taker": "0.032768"}], "-0.032767 to 0.032767"),
+    ("instruments[0].fees", [FEE | {"maker": "-0.032768"}], "-0.032767 to 0.032767"),
+    ("instruments[0].fees", [FEE], "expected none, as no risk.fee_account is set"),
+    ("instruments[0].fee_asset", "base", '"quote" or "received"'),
+    ("instruments[0].initial_margin", "1.0001", "expected 0.0000 to 1.0000"),
+    ("instruments[0].initial_margin", "-0.1", "expected 0.0000 to 1.0000"),
+    ("instruments[0].initial_margin", "0.00001", "not a whole multiple of the ten-thousandth"),
+    ("instruments[0].initial_margin", 0.1, "found 0.1 (a float)"),
+    ("instruments[0].maintenance_margin", "0.0001", "at most initial_margin 0.0000"),
+    ("instruments[0].short_selling", "yes", "true or false"),
+    ("instruments[0].mark", "best", '"last" or "mid" or "external"'),
+    ("instruments[0].collar_reference", "external", '"last" or "best" or "mid"'),
+    ("accounts[0].kind", "futures", '"cash" or "margin"'),
+    ("accounts[0].tier", 8, "a whole number from 0 to 7"),
     ("accounts[0].group", ACCOUNTS_MAX, f"a whole number from 0 to {ACCOUNTS_MAX - 1}"),
     ("accounts[0].self_trade", "default", '"none" or "newest" or'),
 ]
@@ -149,3 +169,68 @@ def test_bands_leave_room_for_their_checks_as_a_collar_does() -> None:
         Config.build(**tables)
         tables["instruments"][0][key] = 1
         assert problems_of(tables)[0].startswith("instruments[0].price_max: expected -"), key
+
+
+def built(**keys: object) -> Instrument:
+    """The instrument with some more keys, in a venue that can have fees."""
+    tables = copy.deepcopy(TABLES)
+    tables["instruments"][0] |= keys
+    return Config.build(**tables, risk={"fee_account": 7}).instruments[0]
+
+
+def test_tiers_that_are_not_written_pay_as_the_last() -> None:
+    plain = built()
+    assert (plain.maker_rates, plain.taker_rates, plain.has_fees) == ((0,) * 8, (0,) * 8, False)
+    made = built(fees=[FEE, {"maker": "-0.032767", "taker": "0.032767"}, FEE | {"maker": "0"}])
+    assert made.maker_rates == (200, -32_767, 0, 0, 0, 0, 0, 0)
+    assert made.taker_rates == (500, 32_767, 500, 500, 500, 500, 500, 500)
+    assert made.has_fees
+    assert built(fees=[FEE] * 8).taker_rates == (500,) * 8
+
+
+def test_a_schedule_of_nothing_needs_no_account_that_gets_it() -> None:
+    nothing = [{"maker": "0", "taker": "0.000000"}]
+    assert not Config.build(**changed("instruments[0].fees", nothing)).instruments[0].has_fees
+
+
+def test_margins_are_in_ten_thousandths() -> None:
+    made = built(initial_margin="0.1", maintenance_margin="0.0333")
+    assert (made.initial_bps, made.maintenance_bps, made.short_selling) == (1000, 333, 1)
+    made = built(initial_margin="1", maintenance_margin="1", short_selling=False)
+    assert (made.initial_bps, made.maintenance_bps, made.short_selling) == (10_000, 10_000, 0)
+    assert built(initial_margin="0").short_selling == 0
+    assert built(short_selling=True).short_selling == 1
+
+
+def test_margin_needs_prices_from_a_tick_on() -> None:
+    tables = changed("instruments[0].price_min", "0.5")
+    tables["instruments"][0]["initial_margin"] = "0.1"
+    Config.build(**tables)
+    tables["instruments"][0]["price_min"] = "0"
+    assert problems_of(tables) == (
+        "instruments[0].initial_margin: expected none, as there are prices below one tick, "
+        'found "0.1"',
+    )
+
+
+def test_matching_tells_the_best_prices_where_risk_compares_with_them() -> None:
+    for keys, told in (
+        ({}, (0, 0, 0)),
+        ({"mark": "mid"}, (1, 0, 1)),
+        ({"mark": "external"}, (2, 0, 0)),
+        ({"collar_reference": "best"}, (0, 1, 1)),
+        ({"collar_reference": "mid", "mark": "external"}, (2, 2, 1)),
+    ):
+        made = built(**keys)
+        assert (made.mark_source, made.collar_reference, made.tell_top) == told, keys
+
+
+def test_the_account_that_pays_debts_has_cash() -> None:
+    tables = copy.deepcopy(TABLES)
+    tables["accounts"].append({"number": 8, "name": "future", "kind": "margin"})
+    tables["risk"] = {"fee_account": 8, "insurance_account": 7, "day_start": "17:30"}
+    config = Config.build(**tables)
+    assert config.risk.day_start_ns == (17 * 60 + 30) * 60 * 10**9
+    assert [account.kind for account in config.accounts] == [AccountKind.CASH, AccountKind.MARGIN]
+    tables["risk"]["insurance_account"] = 8
+    assert problems_of(tables) == ("risk.insurance_account: expected a cash account, found 8",)

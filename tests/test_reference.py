@@ -6,8 +6,8 @@ import pytest
 
 from engine.config import Config
 from engine.instruments import Instrument
-from engine.limits import ACCOUNTS_MAX, INSTRUMENTS_MAX, PRICE_STEPS_MAX
-from engine.messages import Listing, Phase, Prevention
+from engine.limits import ACCOUNTS_MAX, INSTRUMENTS_MAX, PRICE_STEPS_MAX, RULES_MAX, TIERS_MAX
+from engine.messages import AccountKind, Listing, Phase, Prevention
 from engine.reference import (
     MONEY_TERM_COUNT,
     TERM_BOUNDS,
@@ -102,7 +102,14 @@ def test_all_numbers_of_an_instrument_arrive() -> None:
             "reference_price": "20",
             "price_min": "1",
             "price_max": "1000",
-        }
+            "fees": [{"maker": "-0.0001", "taker": "0.0005"}, {"maker": "0", "taker": "0.0004"}],
+            "fee_asset": "received",
+            "initial_margin": "0.2",
+            "maintenance_margin": "0.1",
+            "mark": "external",
+            "collar_reference": "mid",
+        },
+        risk={"fee_account": 3},
     )
     terms = reference_of(config).instruments[0]
     expected = {
@@ -130,6 +137,16 @@ def test_all_numbers_of_an_instrument_arrive() -> None:
         "step_ticks[0]": 1,
         "step_ticks[1]": 2,
         "step_ticks[2]": 10,
+        "fee_asset": 1,
+        "initial_bps": 2000,
+        "maintenance_bps": 1000,
+        "short_selling": 1,
+        "mark_source": 2,
+        "collar_reference": 2,
+        "tell_top": 1,
+        "maker_rates[0]": -100,
+        "taker_rates[0]": 500,
+        **{f"taker_rates[{tier}]": 400 for tier in range(1, TIERS_MAX)},
         "phase": Phase.PRE_OPEN,
         "listed": 1,
         "was_listed": 1,
@@ -139,7 +156,8 @@ def test_all_numbers_of_an_instrument_arrive() -> None:
 
 
 def test_a_term_that_a_command_may_set_has_bounds_that_the_configuration_keeps() -> None:
-    reference = reference_of(built({"price_steps": STEPS}))
+    margin = {"initial_margin": "1", "maintenance_margin": "1"}
+    reference = reference_of(built({"price_steps": STEPS, **margin}))
     for name, number in TERM_NUMBERS.items():
         least, most = TERM_BOUNDS[name.partition("[")[0]]
         if name in ("base_asset", "quote_asset"):
@@ -228,6 +246,8 @@ def test_accounts_have_groups_and_a_way_to_prevent_trades_with_themselves() -> N
         {"number": ACCOUNTS_MAX - 1, "name": "c", "group": 5, "self_trade": "oldest"},
     ]
     reference = reference_of(built(accounts=accounts))
+    later = reference.accounts[4]
+    assert (later.known, later.prevention, later.group) == (0, Prevention.NONE, 4)
     found = {
         number: (terms.prevention, terms.group)
         for number in range(ACCOUNTS_MAX)
@@ -238,6 +258,54 @@ def test_accounts_have_groups_and_a_way_to_prevent_trades_with_themselves() -> N
         5: (Prevention.DECREMENT, 5),
         ACCOUNTS_MAX - 1: (Prevention.OLDEST, 5),
     }
+
+
+def test_accounts_have_a_kind_and_a_tier() -> None:
+    accounts = [
+        {"number": 0, "name": "a", "tier": TIERS_MAX - 1},
+        {"number": 1, "name": "b", "kind": "margin"},
+    ]
+    reference = reference_of(built(accounts=accounts))
+    found = [
+        (reference.accounts[number].kind, reference.accounts[number].tier) for number in (0, 1)
+    ]
+    assert found == [(AccountKind.CASH, TIERS_MAX - 1), (AccountKind.MARGIN, 0)]
+
+
+def test_the_accounts_of_the_venue_and_its_day() -> None:
+    reference = reference_of(built())
+    assert (reference.fee_account, reference.insurance_account) == (-1, -1)
+    assert (reference.day_start_ns, reference.rule_count) == (0, 0)
+    risk = {"fee_account": 0, "insurance_account": 3, "day_start": "23:59"}
+    accounts = [{"number": 0, "name": "venue"}, {"number": 3, "name": "insurance"}]
+    reference = reference_of(built(risk=risk, accounts=accounts))
+    assert (reference.fee_account, reference.insurance_account) == (0, 3)
+    assert reference.day_start_ns == 86_340 * 10**9
+
+
+def test_rules_arrive_in_their_order() -> None:
+    rules: list[dict[str, Any]] = [
+        {"scope": "group", "group": 9, "rule": "gross_max_units", "asset": "B", "value": "1.5"},
+        {"scope": "venue", "rule": "killed", "value": 2},
+        {"scope": "symbol", "symbol": "B/Q", "rule": "long_max_lots", "value": "0.3"},
+    ]
+    config = built(rules=rules)
+    reference = reference_of(config)
+    entries = [reference.rules[index] for index in range(reference.rule_count)]
+    found = [
+        (each.scope, each.entity, each.instrument, each.number, each.value) for each in entries
+    ]
+    assert found == list(config.rules) == [(3, 9, 1, 34, 15), (1, 0, 0, 11, 2), (2, 0, 0, 2, 3)]
+
+
+def test_there_is_room_for_all_rules_that_may_be_configured() -> None:
+    rules = [
+        {"scope": "group", "group": number // 16, "rule": "open_orders_max", "value": number}
+        for number in range(0, RULES_MAX, 16)
+    ]
+    reference = reference_of(built(rules=rules))
+    assert reference.rules[reference.rule_count - 1].value == RULES_MAX - 16
+    assert len(reference.rules) == RULES_MAX
 
 
 def test_books_are_divided_among_the_shards() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from engine.config import Config
+from engine.config import NO_FEE_ACCOUNT, Config
 from engine.instrument_table import InstrumentTable, make_instrument
 from engine.instruments import COLLAR_BPS_MAX, Instrument
 from engine.limits import BALANCE_MAX
@@ -105,6 +105,9 @@ class Administration:
             if not problems.found:
                 base, quote = assets[written.base], assets[written.quote]
                 made = make_instrument(written, number, base, quote, problems)
+            if made is not None and made.has_fees and self._config.risk.fee_account is None:
+                problems.say("instrument.fees", NO_FEE_ACCOUNT)
+                made = None
         if made is None:
             raise BadInstrument("; ".join(problems.found), problems=problems.found)
         return made
@@ -180,6 +183,7 @@ _MOST_OF: Final = {
     "price_min_ticks": "price_max_ticks",
     "qty_min_lots": "qty_max_lots",
     "notional_min_units": "notional_max_units",
+    "maintenance_bps": "initial_bps",
 }
 """The term that is never less than another."""
 
@@ -238,6 +242,9 @@ def _terms_of(instrument: Instrument) -> dict[str, int]:
         value = getattr(instrument, name, None)
         if isinstance(value, int) and name not in ("phase", "shard"):
             terms[name] = int(value)
+    for name in ("maker_rates", "taker_rates"):
+        for tier, rate in enumerate(getattr(instrument, name)):
+            terms[f"{name}[{tier}]"] = rate
     for index, (first, step) in enumerate(instrument.price_steps):
         terms[f"step_from[{index}]"], terms[f"step_ticks[{index}]"] = first, step
     return terms

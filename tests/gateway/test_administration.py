@@ -19,6 +19,8 @@ FUTURE = {
     "notional_max": "2000",
     "price_steps": [{"from": "0.01", "step": "0.01"}, {"from": "20.00", "step": "0.50"}],
     "phase": "pre_open",
+    "initial_margin": "0.1",
+    "maintenance_margin": "0.05",
 }
 
 
@@ -160,6 +162,8 @@ def test_an_instrument_is_listed_traded_changed_and_delisted(client):
         ({"phase": "lunch"}, "closed"),
         ({"shard": 0}, "configuration"),
         ({"qty_max": "0.0001"}, "0.001"),
+        ({"fees": [{"maker": "0", "taker": "0.001"}]}, "risk.fee_account"),
+        ({"maintenance_margin": "0.2"}, "initial_margin"),
     ],
 )
 def test_an_instrument_that_cannot_be_listed_says_all_that_is_wrong(venue, client, changes, text):

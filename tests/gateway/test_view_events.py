@@ -341,6 +341,11 @@ def test_a_changed_term_is_shown_and_counts_for_requests(teller, config):
     for name, value in (("step_from[0]", 0), ("step_ticks[0]", 25), ("step_count", 1)):
         teller.tell(EventKind.INSTRUMENT, instrument=0, order_id=TERM_NUMBERS[name], qty_lots=value)
     assert listed(teller, config)["BTC/USD"]["price_steps"] == [{"from": "0.00", "step": "0.25"}]
+    for name, value in (("maker_rates[0]", -5), ("maker_rates[7]", 9), ("initial_bps", 500)):
+        teller.tell(EventKind.INSTRUMENT, instrument=0, order_id=TERM_NUMBERS[name], qty_lots=value)
+    changed = teller.view.listings.instrument("BTC/USD")
+    assert changed.maker_rates == (-5, 0, 0, 0, 0, 0, 0, 9)
+    assert (changed.taker_rates, changed.initial_bps) == ((0,) * 8, 500)
 
 
 def test_an_instrument_of_another_source_is_known_from_its_terms(teller, config):
@@ -352,6 +357,7 @@ def test_an_instrument_of_another_source_is_known_from_its_terms(teller, config)
         "notional_multiplier": 10,
         "notional_divisor": 1,
         "qty_max_lots": 1000,
+        "taker_rates[1]": 400,
     }
     for name, value in terms.items():
         teller.tell(EventKind.INSTRUMENT, instrument=9, order_id=TERM_NUMBERS[name], qty_lots=value)
@@ -367,6 +373,7 @@ def test_an_instrument_of_another_source_is_known_from_its_terms(teller, config)
     assert (shown["base"], shown["quote"]) == ("ETH", "BTC")
     assert (Decimal(shown["lot"]), Decimal(shown["tick"])) == (Decimal("0.01"), Decimal("0.00001"))
     assert (shown["phase"], shown["quantity_max"]) == ("pre_open", "10.00")
+    assert teller.view.listings.instrument("NEW/BTC").taker_rates == (0, 400, 0, 0, 0, 0, 0, 0)
     assert teller.view.listings.next_number() == 10
 
 
