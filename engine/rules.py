@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from engine.instruments import ASSET_NAME, SYMBOL, Asset, Instrument
 from engine.limits import ACCOUNTS_MAX, BALANCE_MAX, TIERS_MAX
 from engine.messages import AccountKind, Prevention, Scope
+from engine.scale import Scale
 from engine.schema import Problems, anything, choice, read, whole
 
 RULE_BPS_MAX: Final = 1_000_000
@@ -282,23 +283,24 @@ def _value(
 ) -> int | None:
     """The value in the unit of the rule; None after noting what is wrong with it."""
     rule, written = RULES[table.rule], table.value
-    scale = None
-    if rule.unit == "switch" and type(written) is bool:
-        return int(written)
     if rule.unit == "quote" and asset is not None:
-        scale = asset.scale
-    elif rule.unit == "lots" and instrument is not None:
-        scale = instrument.quantities
-    if scale is None:
-        expected = f"a whole number from {rule.least} to {rule.most}"
-        if rule.unit == "switch":
-            expected = "true or false" if rule.most == 1 else f"true, false or {rule.most}"
-        # 0 and 1 of a switch are written as words, so that nobody takes it for a limit.
-        least = rule.most if rule.unit == "switch" else rule.least
-        if type(written) is int and least <= written <= rule.most and expected != "true or false":
-            return written
-        problems.note(path, expected, written)
-        return None
+        return _scaled(written, path, rule, asset.scale, problems)
+    if rule.unit == "lots" and instrument is not None:
+        return _scaled(written, path, rule, instrument.quantities, problems)
+    least, expected = rule.least, f"a whole number from {rule.least} to {rule.most}"
+    if rule.unit == "switch":
+        if type(written) is bool:
+            return int(written)
+        # 0 and 1 are written as words; a number is only what goes beyond them.
+        least, expected = 2, "true or false" if rule.most == 1 else "true, false or 2"
+    if type(written) is int and least <= written <= rule.most:
+        return written
+    problems.note(path, expected, written)
+    return None
+
+
+def _scaled(written: Any, path: str, rule: Rule, scale: Scale, problems: Problems) -> int | None:
+    """A decimal number in steps of `scale`; None after noting what is wrong with it."""
     try:
         count = scale.count(written)
     except ValueError as error:

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 
 from engine.config import Config, ConfigError
 
@@ -25,6 +26,12 @@ TABLES: dict[str, Any] = {
 }
 
 MISSING = object()
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
 
 
 def changed(path: str, value: object) -> dict[str, Any]:

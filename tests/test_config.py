@@ -20,7 +20,7 @@ from engine.instrument_table import InstrumentTable
 from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, BALANCE_MAX, INSTRUMENTS_MAX
 from engine.rules import RULES, RuleTable
 from engine.sections import SECTIONS, Venue
-from tests.config_tables import MISSING, TABLES, changed, problems_of
+from tests.config_tables import JUNK, MISSING, TABLES, changed, problems_of
 
 # --- the shipped file --------------------------------------------------------------------------
 
@@ -353,11 +353,6 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes | None, says:
         load(path)
 
 
-JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
 PATHS = sorted({path for path, _, _ in WRONG})
 
 

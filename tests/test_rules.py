@@ -1,12 +1,15 @@
 """Rules of risk as they are written: what becomes of them, and what each problem is called."""
 
+import contextlib
 import copy
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from engine.config import Config
+from engine.config import Config, ConfigError
 from engine.limits import ACCOUNTS_MAX, BALANCE_MAX, RULES_MAX
 from engine.messages import AccountKind, Prevention, Scope
 from engine.rules import (
@@ -19,7 +22,7 @@ from engine.rules import (
     make_rule,
 )
 from engine.schema import Problems
-from tests.config_tables import TABLES, problems_of
+from tests.config_tables import JUNK, TABLES, problems_of
 
 VENUE, SYMBOL, GROUP, ACCOUNT = Scope
 
@@ -219,6 +222,18 @@ def test_a_number_is_set_once() -> None:
         ALICE | {"rule": "gross_max_units", "asset": "BTC", "value": "1"},
     )
     assert len(settings(first, *others)) == 5
+
+
+@given(
+    rule=st.sampled_from([rule for rule, _ in RIGHT]),
+    key=st.sampled_from(["scope", "rule", "value", "account", "group", "symbol", "asset"]),
+    value=JUNK | st.sampled_from([*RULES, "group", "symbol", "BTC/USD", "USD", 1 << 20_000]),
+)
+def test_whatever_a_key_holds_is_accepted_or_a_config_error(
+    rule: dict[str, Any], key: str, value: object
+) -> None:
+    with contextlib.suppress(ConfigError):
+        settings(rule | {key: value})
 
 
 def test_there_are_only_so_many() -> None:
