@@ -32,6 +32,7 @@ T = TypeVar("T")
 i64 = Annotated[int, Scalar("i64", "q", 8, True)]
 i32 = Annotated[int, Scalar("i32", "i", 4, True)]
 u32 = Annotated[int, Scalar("u32", "I", 4, False)]
+i16 = Annotated[int, Scalar("i16", "h", 2, True)]
 u16 = Annotated[int, Scalar("u16", "H", 2, False)]
 u8 = Annotated[int, Scalar("u8", "B", 1, False)]
 shared = Annotated[int, Scalar("shared", "q", 8, True, atomic=True)]

@@ -10,8 +10,8 @@
 `Order(address)` is a reference to the order at that address, in Python and in compiled code
 alike: `order.leaves_lots -= fill`. In Python every access is checked against registered memory
 (`ipc.memory`); in compiled code it is one load or store at a constant offset (`ipc.reference`).
-All scalars are read as int64. Field kinds: `i64 i32 u32 u16 u8`, `shared` (an int64 that is read
-with acquire and written with release order), `Text` (UTF-8, zero padded), other records,
+All scalars are read as int64. Field kinds: `i64 i32 i16 u32 u16 u8`, `shared` (an int64 that is
+read with acquire and written with release order), `Text` (UTF-8, zero padded), other records,
 `Array[...] = length(n)`, and `Ref[...]` (an address valid in this process only).
 """
 
@@ -44,6 +44,7 @@ from ipc.field import (
     Ref,
     Scalar,
     Text,
+    i16,
     i32,
     i64,
     length,
@@ -63,6 +64,7 @@ __all__ = [
     "Ref",
     "Text",
     "fingerprint",
+    "i16",
     "i32",
     "i64",
     "length",
@@ -325,7 +327,7 @@ def numpy_dtype(record: type[Record], stride: int = 0) -> Any:
     return np.dtype(layout | {"itemsize": max(record.size, stride)})
 
 
-_NUMPY_CODES: Final = {"q": "i8", "i": "i4", "I": "u4", "H": "u2", "B": "u1"}
+_NUMPY_CODES: Final = {"q": "i8", "i": "i4", "I": "u4", "h": "i2", "H": "u2", "B": "u1"}
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from ipc.intrinsics import (
     load_acquire, multiply_wrapping, scale, shift_right, store_release, trailing_zeros,
 )
 from ipc.jit import kernel
-from ipc.record import Array, Record, Text, i32, i64, length, shared, u8, u16, u32
+from ipc.record import Array, Record, Text, i16, i32, i64, length, shared, u8, u16, u32
 from ipc.ring import (
     Cursor, Numbered, Observer, Ring, claim, consume, observe, publish, ready, resume, slot,
 )
@@ -29,6 +29,7 @@ class State(Record, align=64):
     seed: i64
     counts: Array[u16] = length(8)
     narrow: Array[i32] = length(4)
+    short: Array[i16] = length(4)
     flags: Array[u8] = length(16)
     word: shared
     label: Text = length(16)
@@ -44,6 +45,7 @@ def turn(state: State, clock: Clock, ring: Ring, target: int) -> int:
     index = value & 7
     state.counts[index] = (state.counts[index] + 1) & 0xFFFF
     state.narrow[index & 3] = scale(value, 3, 40) - 1000
+    state.short[index & 3] = (value & 0xFFFF) - 0x8000
     state.flags[trailing_zeros(value | 1 << 15)] = value & 255
     state.word = state.word + (value & 0xFF)
     state.label[1] = value

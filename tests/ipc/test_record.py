@@ -19,6 +19,7 @@ from ipc.record import (
     Ref,
     Text,
     fingerprint,
+    i16,
     i32,
     i64,
     length,
@@ -37,6 +38,7 @@ SCALARS: dict[str, tuple[Any, Any]] = {
     "i64": (i64, ctypes.c_int64),
     "i32": (i32, ctypes.c_int32),
     "u32": (u32, ctypes.c_uint32),
+    "i16": (i16, ctypes.c_int16),
     "u16": (u16, ctypes.c_uint16),
     "u8": (u8, ctypes.c_uint8),
     "shared": (shared, ctypes.c_int64),
@@ -47,6 +49,7 @@ RANGES = {
     "i64": (-(2**63), 2**63 - 1),
     "i32": (-(2**31), 2**31 - 1),
     "u32": (0, 2**32 - 1),
+    "i16": (-(2**15), 2**15 - 1),
     "u16": (0, 2**16 - 1),
     "u8": (0, 2**8 - 1),
     "shared": (-(2**63), 2**63 - 1),
@@ -85,6 +88,7 @@ class Flat(Record, align=32):
     negative: i32
     word: shared
     wide: u32
+    short: i16
     last: u8
 
 
@@ -289,6 +293,7 @@ FLAT_VALUES = st.fixed_dictionaries(
         "negative": st.integers(*RANGES["i32"]),
         "word": st.integers(*RANGES["i64"]),
         "wide": st.integers(*RANGES["u32"]),
+        "short": st.integers(*RANGES["i16"]),
         "last": st.integers(*RANGES["u8"]),
     }
 )

@@ -9,7 +9,21 @@ from hypothesis import strategies as st
 import ipc.jit
 from ipc import memory
 from ipc.jit import inlined, kernel
-from ipc.record import Array, Record, Ref, Text, i32, i64, length, shared, shared_u32, u8, u16, u32
+from ipc.record import (
+    Array,
+    Record,
+    Ref,
+    Text,
+    i16,
+    i32,
+    i64,
+    length,
+    shared,
+    shared_u32,
+    u8,
+    u16,
+    u32,
+)
 
 pytestmark = pytest.mark.interpreted
 compiled_only = pytest.mark.skipif(ipc.jit.INTERPRETED, reason="about the compiler")
@@ -22,6 +36,7 @@ NARROW = {
     "e": (-(2**63), 2**63 - 1),
     "f": (-(2**63), 2**63 - 1),
     "g": (0, 2**32 - 1),
+    "h": (-(2**15), 2**15 - 1),
 }
 
 
@@ -33,6 +48,7 @@ class Scalars(Record):
     e: i64
     f: shared
     g: shared_u32
+    h: i16
 
 
 class Leaf(Record):
@@ -65,6 +81,7 @@ def copy_scalars(source: Scalars, target: Scalars) -> int:
     target.e = source.e
     target.f = source.f
     target.g = source.g
+    target.h = source.h
     return source.address
 
 
@@ -82,7 +99,9 @@ def pick(source: Scalars, which: int) -> int:
         return source.e
     if which == 5:
         return source.f
-    return source.g
+    if which == 6:
+        return source.g
+    return source.h
 
 
 @given(st.fixed_dictionaries({name: st.integers(*limits) for name, limits in NARROW.items()}))
@@ -91,7 +110,7 @@ def test_scalars_widen_and_narrow_without_loss(values: dict[str, int]) -> None:
     for name, value in values.items():
         setattr(source, name, value)
     assert copy_scalars(source, target) == source.address
-    for index, name in enumerate("abcdefg"):
+    for index, name in enumerate("abcdefgh"):
         assert pick(source, index) == values[name]
         assert getattr(target, name) == values[name]
 
