@@ -86,7 +86,7 @@ def reduce(books: Books, decision: Decision, index: int, leaves: int, out: Outbo
     level = books.chunks[order.chunk].levels[order.price_key & (CHUNK_TICKS - 1)]
     level.lots -= order.leaves_lots - leaves
     order.qty_lots -= order.leaves_lots - leaves
-    order.leaves_lots = leaves
+    order.leaves_lots, order.maker_rate = leaves, decision.maker_rate
     event = change_event(out, decision, EventKind.REPLACED, level_flag(order.side))
     event.side = order.side
     event.price_ticks = event.previous_price_ticks = decision.price_ticks
@@ -101,6 +101,7 @@ def requeue(books: Books, decision: Decision, index: int, leaves: int, out: Outb
     level_lots = unlink(books, side_of(books, order.instrument, order.side), index)
     copy_words(taker.address, decision.address, DECISION_WORDS)
     taker.side, taker.group = order.side, order.group
+    order.maker_rate = decision.maker_rate
     taker.order_type, taker.time_in_force = OrderType.LIMIT, TimeInForce.GTC
     taker.total_lots = order.qty_lots - order.leaves_lots + leaves
     taker.leaves_lots = leaves

@@ -8,24 +8,30 @@ shows what goes together.
 
 from typing import Final
 
-from engine.limits import QTY_LOTS_MAX
+from engine.limits import ACCOUNTS_MAX, BALANCE_MAX, QTY_LOTS_MAX
 from engine.listing import is_phase
 from engine.messages import (
     BOTH_SIDES,
     Command,
     CommandFlag,
     CommandKind,
+    Funds,
     OrderType,
     RejectReason,
     TimeInForce,
 )
 from engine.order_terms import check_display, check_head, check_terms, has_trigger_price
-from engine.reference import InstrumentTerms, step_at
+from engine.reference import InstrumentTerms, ReferenceData, step_at
 from ipc.jit import inlined, kernel
 
 AMEND_FLAGS: Final = int(
     CommandFlag.POST_ONLY | CommandFlag.LEAVES | CommandFlag.REQUEUE | CommandFlag.TERMS
 )
+
+PURPOSES: Final = int(CommandFlag.REDUCE_ONLY)
+"""Flags that say what a new order is for, and go with any form."""
+
+PURPOSES_OF_RISK: Final = int(CommandFlag.REDUCE_ONLY | CommandFlag.LIQUIDATION)
 
 
 # --- quantities and prices ---------------------------------------------------------------------
@@ -61,19 +67,28 @@ def off_step(price_ticks: int, terms: InstrumentTerms) -> bool:
 
 
 @inlined
-def check_new(command: Command, terms: InstrumentTerms) -> int:
-    """Why a new order is malformed, or NONE."""
+def purposes_of(reference: ReferenceData, source: int) -> int:
+    """Those of PURPOSES that the commands of a source may have."""
+    if source == reference.risk_source:
+        return PURPOSES_OF_RISK
+    return PURPOSES
+
+
+@inlined
+def check_new(command: Command, terms: InstrumentTerms, purposes: int) -> int:
+    """Why a new order is malformed, or NONE; `purposes` as `purposes_of` says."""
     limit_type = command.order_type == OrderType.LIMIT
     plain = limit_type or command.order_type == OrderType.MARKET
     if command.time_in_force < TimeInForce.GTC or command.time_in_force > TimeInForce.FOK:
         plain = False
     if not plain or command.flags & CommandFlag.TERMS:
-        return check_order_with_terms(command, terms)
+        return check_order_with_terms(command, terms, purposes)
     if command.side > 1:
         return RejectReason.BAD_SIDE.value
-    if command.flags != 0:
+    form = command.flags & ~purposes
+    if form != 0:
         rests = limit_type and command.time_in_force == TimeInForce.GTC
-        if command.flags != CommandFlag.POST_ONLY or not rests:
+        if form != CommandFlag.POST_ONLY or not rests:
             return RejectReason.BAD_FLAGS.value
     reason = check_quantity(command, terms.qty_min_lots)
     if reason == RejectReason.NONE and limit_type:
@@ -82,9 +97,9 @@ def check_new(command: Command, terms: InstrumentTerms) -> int:
 
 
 @kernel
-def check_order_with_terms(command: Command, terms: InstrumentTerms) -> int:
+def check_order_with_terms(command: Command, terms: InstrumentTerms, purposes: int) -> int:
     """Why a new order that is more than a plain one is malformed, or NONE."""
-    reason = check_head(command)
+    reason = check_head(command, purposes)
     if reason == RejectReason.NONE:
         reason = check_terms(command, terms)
     if reason == RejectReason.NONE:
@@ -155,3 +170,33 @@ def check_operation(command: Command) -> int:
     if kind == CommandKind.TICK and command.terms.at_ns < 0:
         return RejectReason.BAD_TERMS.value
     return RejectReason.NONE.value
+
+
+# --- accounts and risk -------------------------------------------------------------------------
+
+
+@kernel
+def check_funds(command: Command, asset_count: int) -> int:
+    """FUNDS. Whether account and balance allow it is risk's to say."""
+    if command.instrument >= asset_count:
+        return RejectReason.UNKNOWN_ASSET.value
+    if command.qty_lots < 1 or command.qty_lots > BALANCE_MAX:
+        return RejectReason.BAD_QUANTITY.value
+    if command.side > Funds.TRANSFER:
+        return RejectReason.BAD_SIDE.value
+    if command.flags != 0:
+        return RejectReason.BAD_FLAGS.value
+    receiver = command.price_ticks
+    if command.side != Funds.TRANSFER:
+        return RejectReason.NONE.value if receiver == 0 else RejectReason.BAD_PRICE.value
+    if receiver < 0 or receiver >= ACCOUNTS_MAX or receiver == command.account:
+        return RejectReason.BAD_PRICE.value
+    return RejectReason.NONE.value
+
+
+@kernel
+def check_mark(command: Command, terms: InstrumentTerms) -> int:
+    """MARK, whose instrument is listed."""
+    if command.flags != 0:
+        return RejectReason.BAD_FLAGS.value
+    return check_price(command.price_ticks, terms)

@@ -56,6 +56,7 @@ def begin(out: Outbox, cause: Decision, kind: int, flags: int) -> int:
 def _order_event(out: Outbox, decision: Decision, kind: int, flags: int) -> OrderEvent:
     if decision.flags & CommandFlag.POST_ONLY:
         flags |= EventFlag.POST_ONLY
+    flags |= decision.flags & CommandFlag.REDUCE_ONLY  # the same bit in both
     event = OrderEvent(begin(out, decision, kind, flags))
     event.side, event.order_type = decision.side, decision.order_type
     event.time_in_force = decision.time_in_force
@@ -82,7 +83,13 @@ def accept_terms(out: Outbox, decision: Decision) -> None:
 @kernel
 def refuse_order(out: Outbox, decision: Decision, reason: int) -> None:
     """REJECTED."""
-    event = _order_event(out, decision, EventKind.REJECTED, 0)
+    answer_order(out, decision, EventKind.REJECTED.value, reason)
+
+
+@kernel
+def answer_order(out: Outbox, decision: Decision, kind: int, reason: int) -> None:
+    """REJECTED or CHECKED: the order as it was sent, with the terms that it has."""
+    event = _order_event(out, decision, kind, 0)
     event.reason = reason
     if decision.flags & CommandFlag.TERMS:
         event.flags |= EventFlag.TERMS
@@ -114,6 +121,12 @@ def refuse_change(out: Outbox, decision: Decision, reason: int) -> None:
         kind = EventKind.CANCEL_REJECTED.value
     elif decision.kind == CommandKind.AMEND:
         kind = EventKind.REPLACE_REJECTED.value
+    repeat_command(out, decision, kind, reason)
+
+
+@kernel
+def repeat_command(out: Outbox, decision: Decision, kind: int, reason: int) -> None:
+    """An event that says what the command said."""
     event = change_event(out, decision, kind, 0)
     event.reason = reason
     event.side, event.order_type = decision.side, decision.order_type
@@ -125,7 +138,8 @@ def refuse_change(out: Outbox, decision: Decision, reason: int) -> None:
 def refuse(out: Outbox, decision: Decision, reason: int) -> None:
     """The rejection that fits the command's kind."""
     kind = decision.kind
-    if kind >= CommandKind.CANCEL and kind <= CommandKind.SNAPSHOT:
+    changes = CommandKind.CANCEL <= kind <= CommandKind.SNAPSHOT
+    if changes or CommandKind.FUNDS <= kind <= CommandKind.MARK:
         refuse_change(out, decision, reason)
     else:
         refuse_order(out, decision, reason)

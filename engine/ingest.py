@@ -8,11 +8,18 @@ tells the time: ticks and scheduled phases are records of the same sequence.
 
 from typing import Final
 
-from engine.checks import check_change, check_new, check_operation
+from engine.checks import (
+    check_change,
+    check_funds,
+    check_mark,
+    check_new,
+    check_operation,
+    purposes_of,
+)
 from engine.intake import IngestState, bucket_of, has_client_id, recall, remember
 from engine.limits import BATCH_MAX, INSTRUMENTS_MAX
 from engine.listing import check_instrument
-from engine.messages import CommandKind, RejectReason, SequencedCommand
+from engine.messages import CommandKind, RejectReason, Scope, SequencedCommand
 from engine.reference import ReferenceData
 from engine.stage import (
     Outbox,
@@ -51,13 +58,20 @@ def is_listed(state: IngestState, instrument: int) -> bool:
 
 
 @inlined
-def identify_new(state: IngestState, command: SequencedCommand) -> int:
-    """Check a new order and give it its engine id; a known client order id is a duplicate."""
+def identify_new(state: IngestState, reference: ReferenceData, command: SequencedCommand) -> int:
+    """Check a new order and give it its engine id."""
     if not is_listed(state, command.instrument):
         return RejectReason.UNKNOWN_INSTRUMENT.value
-    reason = check_new(command, state.terms[command.instrument])
+    terms = state.terms[command.instrument]
+    reason = check_new(command, terms, purposes_of(reference, command.source))
     if reason != RejectReason.NONE:
         return reason
+    return give_id(state, command)
+
+
+@inlined
+def give_id(state: IngestState, command: SequencedCommand) -> int:
+    """Give a command its engine id; a known client order id makes it a duplicate."""
     if has_client_id(command):
         bucket = bucket_of(state, command)
         command.order_id = recall(state, command, bucket)
@@ -85,11 +99,17 @@ def identify_change(state: IngestState, command: SequencedCommand) -> int:
 
 @kernel
 def identify_other(state: IngestState, reference: ReferenceData, command: SequencedCommand) -> int:
-    """Check a command that is not about one order; INSTRUMENT takes effect here, too."""
+    """Check a command that brings or changes no order; INSTRUMENT takes effect here, too."""
     kind = command.kind
+    if kind == CommandKind.RULE:
+        return check_rule(state, command)
     if kind != CommandKind.INSTRUMENT:
         command.order_id = 0
-    if kind < CommandKind.MASS_CANCEL or kind > CommandKind.SNAPSHOT:
+    if kind == CommandKind.FUNDS:
+        reason = check_funds(command, reference.asset_count)
+        return give_id(state, command) if reason == RejectReason.NONE else reason
+    operation = CommandKind.MASS_CANCEL <= kind <= CommandKind.SNAPSHOT
+    if not operation and kind != CommandKind.MARK and kind != CommandKind.CHECK:
         return RejectReason.UNKNOWN_COMMAND.value
     if command.instrument >= INSTRUMENTS_MAX:
         return RejectReason.UNKNOWN_INSTRUMENT.value
@@ -98,7 +118,35 @@ def identify_other(state: IngestState, reference: ReferenceData, command: Sequen
         return check_instrument(reference, terms, command)
     if kind != CommandKind.TICK and terms.listed == 0:
         return RejectReason.UNKNOWN_INSTRUMENT.value
+    if kind == CommandKind.MARK:
+        return check_mark(command, terms)
+    if kind == CommandKind.CHECK:
+        return check_question(state, reference, command)
     return check_operation(command)
+
+
+@kernel
+def check_rule(state: IngestState, command: SequencedCommand) -> int:
+    """RULE. Which numbers and values there are is risk's to say."""
+    scope = command.order_type
+    if scope < Scope.VENUE or scope > Scope.ACCOUNT:
+        return RejectReason.BAD_SCOPE.value
+    if command.instrument >= INSTRUMENTS_MAX:
+        return RejectReason.UNKNOWN_INSTRUMENT.value
+    if scope == Scope.SYMBOL and not is_listed(state, command.instrument):
+        return RejectReason.UNKNOWN_INSTRUMENT.value
+    return RejectReason.NONE.value if command.flags == 0 else RejectReason.BAD_FLAGS.value
+
+
+@kernel
+def check_question(state: IngestState, reference: ReferenceData, command: SequencedCommand) -> int:
+    """CHECK of a listed instrument: what a new order would hear, which leaves no trace."""
+    terms = state.terms[command.instrument]
+    reason = check_new(command, terms, purposes_of(reference, command.source))
+    if reason != RejectReason.NONE or not has_client_id(command):
+        return reason
+    known = recall(state, command, bucket_of(state, command)) != 0
+    return RejectReason.DUPLICATE_CLIENT_ORDER_ID.value if known else reason
 
 
 @inlined
@@ -110,7 +158,7 @@ def identify(state: IngestState, reference: ReferenceData, command: SequencedCom
     if kind != CommandKind.NEW:
         return identify_other(state, reference, command)
     command.order_id = 0
-    return identify_new(state, command)
+    return identify_new(state, reference, command)
 
 
 @inlined

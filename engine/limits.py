@@ -12,7 +12,7 @@ ASSETS_MAX: Final = 64
 """Assets that balances are kept in; ACCOUNTS_MAX * ASSETS_MAX balances of 16 bytes are 4 MiB."""
 
 SOURCES_MAX: Final = 15
-"""Order rings that ingest merges: gateways and internal sources."""
+"""Order rings that ingest merges: those of the clients, and risk's."""
 
 INTERNAL_SOURCE: Final = SOURCES_MAX
 """`source` of what ingest puts into the sequence by itself: ticks, phases of the schedule."""

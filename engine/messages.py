@@ -21,6 +21,7 @@ from engine.vocabulary import (
     CommandKind,
     EventFlag,
     EventKind,
+    Funds,
     Instruction,
     Listing,
     ListKind,
@@ -39,6 +40,7 @@ from ipc.record import (
     Codec,
     Record,
     Text,
+    i16,
     i64,
     length,
     numpy_dtype,
@@ -64,6 +66,8 @@ __all__ = [
     "Event",
     "EventFlag",
     "EventKind",
+    "Funds",
+    "FundsCommand",
     "Instruction",
     "InstrumentCommand",
     "InstrumentEvent",
@@ -77,6 +81,7 @@ __all__ = [
     "PhaseEvent",
     "Prevention",
     "RejectReason",
+    "RuleCommand",
     "Scope",
     "SequencedCommand",
     "Side",
@@ -166,10 +171,14 @@ class Command(Message, align=CACHE_LINE_BYTES):
     "Ingest: wall time of sequencing; never goes back."
     ev_wm: i64
     "Risk: event watermark, the last event that it had applied when it decided."
-    group: u32
+    group: u16
     "Risk: number of the account's group; orders of one group do not trade if one prevents it."
     prevention: u8
     "Risk: Prevention of this order, never DEFAULT."
+    maker_rate: i16
+    "Risk: fee as resting order in millionths of the value; negative: a rebate."
+    taker_rate: i16
+    "Risk: fee as incoming order, in the same."
     terms: Terms
     "Counts when flags have TERMS."
 
@@ -189,6 +198,23 @@ class InstrumentCommand(Command, align=CACHE_LINE_BYTES):
     """
 
 
+class FundsCommand(Command, align=CACHE_LINE_BYTES):
+    """FUNDS: `side` is a Funds, `instrument` the asset's index, `qty_lots` the units.
+
+    `account` is whose they are, `price_ticks` the receiving account of a TRANSFER. By
+    `client_order_id`, the sender's reference, one that is sent twice is booked once: ingest gives
+    it an id and remembers it as it does for a new order.
+    """
+
+
+class RuleCommand(Command, align=CACHE_LINE_BYTES):
+    """RULE: `order_type` is the Scope, `order_id` the number of the rule, `qty_lots` its value.
+
+    `account` is the number of the group or account, 0 for other scopes; `instrument` the symbol,
+    the asset of a limit of money, or 0.
+    """
+
+
 class Event(Message, align=CACHE_LINE_BYTES):
     """What all events have in common."""
 
@@ -203,13 +229,13 @@ class Event(Message, align=CACHE_LINE_BYTES):
 
 
 class OrderEvent(Event, align=CACHE_LINE_BYTES):
-    """ACCEPTED and REJECTED: the order as it was sent."""
+    """ACCEPTED, REJECTED and CHECKED: the order as it was sent."""
 
     client_order_id: Text = length(CLIENT_ORDER_ID_BYTES)
 
 
 class TermsEvent(OrderEvent, align=CACHE_LINE_BYTES):
-    """ACCEPTED and REJECTED with the flag TERMS."""
+    """ACCEPTED, REJECTED and CHECKED with the flag TERMS."""
 
     terms: Terms
 
@@ -228,7 +254,11 @@ class TradeEvent(Event, align=CACHE_LINE_BYTES):
     "What is left of the maker; 0 when this trade completed it."
     match_id: i64
     "Dense number of the trade, from 1; 0 in PREVENTED."
-    maker_account: i64
+    maker_account: u32
+    fee_rate: i16
+    "Of order_id's side in millionths of the value, negative: a rebate; 0 in PREVENTED."
+    maker_fee_rate: i16
+    "The same of the maker's side. In an uncross both are what a resting order pays."
 
 
 class ChangeEvent(Event, align=CACHE_LINE_BYTES):
@@ -267,6 +297,7 @@ class CheckpointEvent(Event, align=CACHE_LINE_BYTES):
 
 
 assert int(CommandFlag.TERMS) == int(EventFlag.TERMS)
+assert int(CommandFlag.REDUCE_ONLY) == int(EventFlag.REDUCE_ONLY)
 assert Command.fields["terms"].offset == PLAIN_BYTES
 assert TermsEvent.fields["terms"].offset == PLAIN_BYTES
 for _message in (Command, SequencedCommand, Decision, TermsEvent):
@@ -297,6 +328,11 @@ EVENT_CODECS: Final[dict[int, Codec]] = {
     EventKind.DONE: _CHANGE,
     EventKind.CHECKPOINT: Codec(CheckpointEvent),
     EventKind.ADMIN_REJECTED: _CHANGE,
+    EventKind.FUNDED: _CHANGE,
+    EventKind.RULED: _CHANGE,
+    EventKind.MARKED: _CHANGE,
+    EventKind.CHECKED: _ORDER,
+    EventKind.TOP: _CHANGE,
 }
 """How the first PLAIN_BYTES of an event are read; one with TERMS is read by TERMS_CODEC."""
 

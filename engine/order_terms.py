@@ -28,7 +28,8 @@ from engine.messages import (
 from engine.reference import InstrumentTerms
 from ipc.jit import inlined, kernel
 
-NEW_FLAGS: Final = int(CommandFlag.POST_ONLY | CommandFlag.TERMS)
+FORM_FLAGS: Final = int(CommandFlag.POST_ONLY | CommandFlag.TERMS)
+"""What a new order's flags say of its form; those of its purpose go with any form."""
 
 INSTRUCTIONS: Final = int(Instruction.HIDDEN | Instruction.SLIDE | Instruction.ALL_OR_NONE)
 
@@ -56,8 +57,11 @@ def rests_in_continuous(command: Command) -> bool:
 
 
 @kernel
-def check_head(command: Command) -> int:
-    """Side, type, time in force and flags, as far as they can be judged without the terms."""
+def check_head(command: Command, purposes: int) -> int:
+    """Side, type, time in force and flags, as far as they can be judged without the terms.
+
+    `purposes`: flags beside those of the form that the sender may use.
+    """
     order_type, tif = command.order_type, command.time_in_force
     has_terms = command.flags & CommandFlag.TERMS != 0
     if command.side > 1:
@@ -72,7 +76,7 @@ def check_head(command: Command) -> int:
     ends_later = tif == TimeInForce.GTD or tif == TimeInForce.DAY
     if order_type == OrderType.MARKET and ends_later and not waits:
         return RejectReason.BAD_TIME_IN_FORCE.value
-    if command.flags & ~NEW_FLAGS != 0:
+    if command.flags & ~(FORM_FLAGS | purposes) != 0:
         return RejectReason.BAD_FLAGS.value
     rests = order_type == OrderType.LIMIT and rests_in_continuous(command)
     if command.flags & CommandFlag.POST_ONLY and not rests:

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from engine.limits import ORDER_MAP_SLOTS, ORDERS_MAX
 from ipc.jit import inlined
-from ipc.record import CACHE_LINE_BYTES, LINE_PAIR_BYTES, Array, Record, i64, length, u8, u32
+from ipc.record import CACHE_LINE_BYTES, LINE_PAIR_BYTES, Array, Record, i16, i64, length, u8, u32
 
 NO_ORDER: Final = 0
 """Slot 0 is never used, so 0 ends every chain."""
@@ -57,6 +57,8 @@ class Order(Record, align=CACHE_LINE_BYTES):
     side: u8
     flags: u8
     "OrderFlag bits."
+    maker_rate: i16
+    "Fee of its fills while it rests, in millionths of the value."
 
 
 class Place(IntEnum):
@@ -119,6 +121,8 @@ class Detail(Record, align=LINE_PAIR_BYTES):
     "1 + Roster that it is in, 0: none."
     season: u8
     "1 + Season that it is in, 0: none."
+    taker_rate: i16
+    "Fee of its fills when it comes in."
 
 
 class OrderPool(Record, align=CACHE_LINE_BYTES):

@@ -16,7 +16,7 @@ from engine.matching import MatchingPorts, MatchingState, step_matching
 from engine.membership import settle_in
 from engine.risk import RiskPorts, step_risk
 from engine.stage import Telemetry
-from engine.topology import INGEST, RISK, ProcessPlan, order_ring
+from engine.topology import INGEST, RISK, ProcessPlan
 from engine.venue import VenueMemory
 from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED
 from ipc.distant import distant, link
@@ -150,10 +150,10 @@ def build_loop(venue: VenueMemory, plan: ProcessPlan) -> Loop:
 
 
 def _connect_ingest(venue: VenueMemory, ports: IngestPorts) -> None:
-    for index, client in enumerate(venue.topology.clients):
-        ports.sources.sources[index].ring = venue.rings[order_ring(client)]
-        ports.sources.sources[index].cursor = venue.cursor(order_ring(client), INGEST)
-    ports.sources.count = len(venue.topology.clients)
+    for index, name in enumerate(venue.topology.order_rings):
+        ports.sources.sources[index].ring = venue.rings[name]
+        ports.sources.sources[index].cursor = venue.cursor(name, INGEST)
+    ports.sources.count = len(venue.topology.order_rings)
     ports.commands.ring = venue.rings["commands"]
     resume(ports.commands.ring)
     ports.reference = venue.reference

@@ -170,6 +170,8 @@ class ReferenceData(Record, align=LINE_PAIR_BYTES):
     "Account that pays the debts of liquidated accounts, -1: none."
     day_start_ns: i64
     "When the day of the risk rules begins, after midnight UTC."
+    risk_source: i64
+    "The source by whose number the commands of risk itself are known."
     instruments: Array[InstrumentTerms] = length(INSTRUMENTS_MAX)
     least: InstrumentTerms
     "Smallest value of each term."

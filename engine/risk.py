@@ -194,7 +194,7 @@ def decide_command(state: RiskState, ports: RiskPorts, address: int) -> None:
     decision = Decision(next_slot(ports.decisions))
     copy_message(decision.address, command.address)
     decision.ev_wm = state.ev_wm
-    decision.group = decision.prevention = 0
+    decision.group = decision.prevention = decision.maker_rate = decision.taker_rate = 0
     if decision.reason == RejectReason.NONE:
         decision.reason = decide(state, ports.reference, decision)
     if decision.reason == RejectReason.NONE:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from engine.config import Config
-from ipc.ring import BY_INDEX, READERS_MAX
+from engine.limits import SOURCES_MAX
+from ipc.ring import BY_INDEX, READERS_MAX, RINGS_POLLED_MAX
 from ipc.wait import PARK, SPIN, YIELD, choose_strategy
 
 INGEST: Final = "ingest"
@@ -32,6 +33,8 @@ DRIVER: Final = "driver"
 SPREAD_CORES_MIN: Final = 4
 """Cores from which `auto` spreads a venue with one shard: three spinning stages, one for the
 rest. Each further shard needs one more."""
+
+assert READERS_MAX <= SOURCES_MAX <= RINGS_POLLED_MAX, "risk beside READERS_MAX - 1 clients"
 
 WAIT_NAMES: Final = {"spin": SPIN, "yield": YIELD, "park": PARK}
 
@@ -67,7 +70,8 @@ class Topology:
 
     layout: str
     clients: tuple[str, ...]
-    "Sources of commands and readers of events, in the order of their source numbers."
+    """Sources of commands and readers of events, in the order of their source numbers. The source
+    behind them is risk, with commands of its own."""
     stages: tuple[str, ...]
     "All stages: ingest, risk, then the matching shards in the order of their numbers."
     processes: tuple[ProcessPlan, ...]
@@ -77,6 +81,16 @@ class Topology:
     def shards(self) -> tuple[str, ...]:
         """The matching stages, in the order of their numbers."""
         return tuple(stage for stage in self.stages if kind_of(stage) == MATCHING)
+
+    @property
+    def risk_source(self) -> int:
+        """The number by which records name risk as a source of commands."""
+        return len(self.clients)
+
+    @property
+    def order_rings(self) -> tuple[str, ...]:
+        """The rings that ingest merges, in the order of their source numbers."""
+        return tuple(order_ring(source) for source in (*self.clients, RISK))
 
     @property
     def event_rings(self) -> tuple[str, ...]:
@@ -163,9 +177,9 @@ def usable_cores() -> list[int]:
     return sorted(allowed, key=lambda core: (core in isolated, core))
 
 
-def order_ring(client: str) -> str:
-    """Name of the order ring of a client."""
-    return f"orders.{client}"
+def order_ring(source: str) -> str:
+    """Name of the order ring of a client, or of risk."""
+    return f"orders.{source}"
 
 
 def plan(
@@ -215,7 +229,10 @@ def _rings(config: Config, clients: tuple[str, ...]) -> tuple[RingPlan, ...]:
     matching = _numbered(MATCHING, shards)
     events = zip(_numbered(EVENTS, shards), matching, strict=True)
     return (
-        *(RingPlan(order_ring(each), slots.order_slots, each, (INGEST,)) for each in clients),
+        *(
+            RingPlan(order_ring(source), slots.order_slots, source, (INGEST,))
+            for source in (*clients, RISK)
+        ),
         RingPlan("commands", slots.sequenced_slots, INGEST, (RISK,)),
         RingPlan("decisions", slots.decision_slots, RISK, tuple(matching)),
         *(RingPlan(name, slots.event_slots, stage, (RISK, *clients)) for name, stage in events),

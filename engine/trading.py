@@ -86,7 +86,7 @@ def rest_plain(books: Books, decision: Decision, out: Outbox) -> None:
     order.price_key, order.side = key, side
     order.leaves_lots = order.qty_lots = decision.qty_lots
     order.account, order.instrument = decision.account, decision.instrument
-    order.group = decision.group
+    order.group, order.maker_rate = decision.group, decision.maker_rate
     order.flags = decision.flags & CommandFlag.POST_ONLY
     link(books, own, index, chunk)
     watch = books.markets[decision.instrument].watch
@@ -201,6 +201,7 @@ def fill_best(books: Books, taker: Taker, opposite: SideBook, watch: int, out: O
     event.leaves_lots = taker.leaves_lots
     event.maker_order_id, event.maker_leaves_lots = maker.order_id, maker.leaves_lots
     event.maker_account, event.match_id = maker.account, books.match_id
+    event.fee_rate, event.maker_fee_rate = taker.taker_rate, maker.maker_rate
     if maker.leaves_lots == 0:
         drop_head(books, opposite, maker_slot)
         if special == 0:
@@ -291,6 +292,7 @@ def settle_rest(books: Books, out: Outbox) -> None:
         order = books.pool.orders[slot]
         order.account, order.instrument = taker.account, taker.instrument
         order.side, order.group, order.flags = taker.side, taker.group, 0
+        order.maker_rate = taker.maker_rate
     order = books.pool.orders[slot]
     order.leaves_lots, order.qty_lots = taker.leaves_lots, taker.total_lots
     crowded = books.pool.live > books.pool.limit

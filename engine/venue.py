@@ -144,6 +144,7 @@ def _lay_out(
     _describe(counters, config, topology)
     reference = ReferenceData(_place(place, REFERENCE, ReferenceData))
     write_reference(reference, config)
+    reference.risk_source = topology.risk_source
     rings = {ring.name: _place_ring(place, ring) for ring in topology.rings}
     ingest = IngestState(_place(place, "state.ingest", IngestState))
     create_ingest(ingest, reference, secrets.randbits(61))

@@ -27,6 +27,15 @@ class CommandKind(IntEnum):
     WATERMARK = 9
     """Never a client's: risk tells, between two decisions, how many events of each matching shard
     it has applied. The words of `client_order_id` are the watermarks, shard by shard."""
+    FUNDS = 10
+    """Bring units of an asset into an account, take them out, or move them to another account
+    (FundsCommand)."""
+    RULE = 11
+    "Set one number of the risk rules of a scope (RuleCommand)."
+    MARK = 12
+    "The mark price of an instrument from outside is now `price_ticks`."
+    CHECK = 13
+    "What would risk say to this new order? Nothing happens."
 
 
 class Side(IntEnum):
@@ -165,6 +174,21 @@ class CommandFlag(IntEnum):
     "AMEND: go to the back of the queue whatever changes (cancel and reinsert)."
     TERMS = 16
     "`terms` counts; the same bit as in events."
+    REDUCE_ONLY = 32
+    "NEW, CHECK: refuse what would not reduce the position; the same bit as in events."
+    LIQUIDATION = 64
+    "NEW: closes a position for the venue; only risk itself may say so."
+
+
+class Funds(IntEnum):
+    """`side` of a FUNDS command: where the units go."""
+
+    DEPOSIT = 0
+    "Into the account, from outside."
+    WITHDRAW = 1
+    "Out of the account."
+    TRANSFER = 2
+    "Out of the account into that of `price_ticks`."
 
 
 class EventKind(IntEnum):
@@ -209,7 +233,18 @@ class EventKind(IntEnum):
     CHECKPOINT = 18
     "Hash of all events so far (CheckpointEvent); belongs to no command."
     ADMIN_REJECTED = 19
-    "A command of another kind than NEW, CANCEL and AMEND was refused (ChangeEvent)."
+    "A command of another kind than NEW, CANCEL, AMEND and CHECK was refused (ChangeEvent)."
+    FUNDED = 20
+    "Units of an asset came, went or moved, as the FUNDS command says (ChangeEvent)."
+    RULED = 21
+    "A number of the risk rules was set, as the RULE command says (ChangeEvent)."
+    MARKED = 22
+    "An instrument's mark price from outside was set (ChangeEvent)."
+    CHECKED = 23
+    "Risk would pass this order now (OrderEvent); nothing has happened."
+    TOP = 24
+    """The best prices shown of an instrument that tells them have changed (ChangeEvent):
+    `price_ticks` bid, `qty_lots` 1 if there is one; `previous_price_ticks` ask, `leaves_lots` 1."""
 
 
 class EventFlag(IntEnum):
@@ -226,7 +261,9 @@ class EventFlag(IntEnum):
     TERMS = 16
     "`terms` counts (TermsEvent)."
     AUCTION = 32
-    "The trade is part of an uncross: order_id is the buyer, maker the seller, no level."
+    "TRADE, LEVEL: part of an uncross. A trade has no level, order_id the buyer, maker the seller."
+    REDUCE_ONLY = 32
+    "ACCEPTED, REJECTED, CHECKED: the order was sent reduce-only."
     SNAPSHOT = 64
     "Nothing happened: a snapshot repeats what is."
     HIDDEN = 128
@@ -255,6 +292,8 @@ class RejectReason(IntEnum):
     BAD_TERM = 214
     OFF_STEP = 215
     QUANTITY_BELOW_MIN = 216
+    UNKNOWN_ASSET = 217
+    BAD_SCOPE = 218
     # 3xx: risk
     UNKNOWN_ACCOUNT = 301
     QUANTITY_ABOVE_MAX = 302

@@ -75,6 +75,8 @@ _REFUSALS: Final[dict[RejectReason, tuple[str | None, str]]] = {
         "quantity",
         f"below quantity_min of the instrument, {_TERMS}",
     ),
+    RejectReason.UNKNOWN_ASSET: ("asset", "there is no such asset"),
+    RejectReason.BAD_SCOPE: ("scope", "there is no such scope of rules"),
     RejectReason.UNKNOWN_ACCOUNT: ("account", "there is no such account"),
     RejectReason.QUANTITY_ABOVE_MAX: (
         "quantity",

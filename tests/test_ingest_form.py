@@ -7,14 +7,22 @@ from typing import Any
 import pytest
 
 from engine.config import Config
-from engine.limits import INSTRUMENTS_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
+from engine.limits import (
+    ACCOUNTS_MAX,
+    BALANCE_MAX,
+    INSTRUMENTS_MAX,
+    PRICE_TICKS_MAX,
+    QTY_LOTS_MAX,
+)
 from engine.messages import (
     CommandFlag,
     CommandKind,
+    Funds,
     Instruction,
     Listing,
     OrderType,
     RejectReason,
+    Scope,
     TimeInForce,
     Trigger,
 )
@@ -25,7 +33,8 @@ from tests.ingest_door import IngestDoor
 from tests.twin.market import Market, rich
 from tests.twin.messages import TERMS_FIELDS
 
-NEW, CANCEL, AMEND, MASS_CANCEL, PHASE, TICK, INSTRUMENT, SNAPSHOT, WATERMARK = CommandKind
+NEW, CANCEL, AMEND, MASS_CANCEL, PHASE, TICK, INSTRUMENT, SNAPSHOT = tuple(CommandKind)[:8]
+WATERMARK, FUNDS, RULE, MARK, CHECK = tuple(CommandKind)[8:]
 TERMS = CommandFlag.TERMS
 INT64 = (-(1 << 63), (1 << 63) - 1)
 
@@ -67,9 +76,21 @@ GOOD: list[dict[str, Any]] = [
     {"kind": NEW, "flags": TERMS, "time_in_force": TimeInForce.AUCTION}
     | {"order_type": OrderType.MARKET},
     {"kind": NEW, "flags": TERMS, "list_kind": 3, "list_index": 2, "self_trade": 3},
+    {"kind": NEW, "flags": CommandFlag.REDUCE_ONLY},
+    {"kind": NEW, "flags": CommandFlag.REDUCE_ONLY | CommandFlag.POST_ONLY},
+    {"kind": NEW, "flags": CommandFlag.REDUCE_ONLY | TERMS, "peg": 1},
     {"kind": CANCEL, "order_id": 1},
     {"kind": AMEND, "order_id": 1},
     {"kind": AMEND, "order_id": 1, "flags": TERMS, "trigger_ticks": 10, "display_lots": 3},
+    {"kind": FUNDS, "side": Funds.DEPOSIT, "price_ticks": 0},
+    {"kind": FUNDS, "side": Funds.WITHDRAW, "price_ticks": 0, "instrument": 3},
+    {"kind": FUNDS, "side": Funds.TRANSFER, "price_ticks": 2, "qty_lots": BALANCE_MAX},
+    {"kind": RULE, "order_type": Scope.VENUE, "order_id": 3},
+    {"kind": RULE, "order_type": Scope.SYMBOL, "order_id": -3, "qty_lots": -1},
+    {"kind": RULE, "order_type": Scope.ACCOUNT, "instrument": INSTRUMENTS_MAX - 1},
+    {"kind": MARK},
+    {"kind": CHECK},
+    {"kind": CHECK, "flags": TERMS | CommandFlag.REDUCE_ONLY, "display_lots": 5},
     {"kind": MASS_CANCEL, "side": 2},
     {"kind": PHASE, "flags": TERMS, "phase": 4},
     {"kind": TICK, "flags": TERMS, "at_ns": 5},
@@ -80,16 +101,16 @@ GOOD: list[dict[str, Any]] = [
 ]
 
 VALUES: dict[str, list[int]] = {
-    "kind": [0, 9, 255, *CommandKind],
+    "kind": [0, 14, 255, *CommandKind],
     "side": [0, 1, 2, 3, 255],
     "order_type": [0, 1, 2, 3, 4],
     "time_in_force": list(range(10)),
-    "flags": [0, 1, 2, 4, 5, 8, 16, 17, 18, 20, 32, 128],
+    "flags": [0, 1, 2, 4, 5, 8, 16, 17, 18, 20, 32, 33, 48, 64, 96, 128],
     "instrument": [0, 1, 2, 3, 4, INSTRUMENTS_MAX - 1, INSTRUMENTS_MAX, 1 << 31],
     "account": [0, 1, 2],
     "order_id": [0, 1, -1, -2, -3, TERM_COUNT, *INT64],
-    "price_ticks": [0, 1, 2, 11, 100, 102, 105, 200, 205, 401, -2, -3, -201, *INT64],
-    "qty_lots": [0, 1, 2, 3, 4, 256, QTY_LOTS_MAX, QTY_LOTS_MAX + 1, *INT64],
+    "price_ticks": [0, 1, 2, 11, 100, 102, 105, 200, 205, 401, -2, -3, -201, ACCOUNTS_MAX, *INT64],
+    "qty_lots": [0, 1, 2, 3, 4, 256, QTY_LOTS_MAX, QTY_LOTS_MAX + 1, BALANCE_MAX + 1, *INT64],
     "client_order_id": [],
     "trigger_ticks": [0, 1, 2, 101, 105, 400, 401, 10_000, 10_001, PRICE_TICKS_MAX, *INT64],
     "offset_ticks": [0, 1, -1, PRICE_TICKS_MAX, -PRICE_TICKS_MAX - 1, *INT64],
@@ -118,8 +139,13 @@ def made(chance: random.Random, sequence: int) -> twin.Command:
             fields["qty_lots"] = chance.choice([0, 1, 2, 3, 8, 10, 30, 1 << 46, -5, *INT64])
     elif fields["kind"] in (CANCEL, AMEND) and chance.random() < 0.3:
         fields |= {"order_id": 0, "client_order_id": chance.choice([b"a", b"never"])}
-    elif fields["kind"] == NEW:
+    elif fields["kind"] in (NEW, CHECK, FUNDS):
         fields["client_order_id"] = chance.choice([b"", b"", b"a", b"b", b"%d" % sequence])
+    if fields["kind"] == FUNDS:
+        fields["instrument"] = chance.choice([0, 1, 2, 3, 4])
+    elif fields["kind"] == RULE:
+        fields["order_type"] = chance.choice([0, 1, 2, 3, 4, 5])
+        fields["instrument"] = chance.choice([0, 2, 9, INSTRUMENTS_MAX])
     for _ in range(chance.choice([0, 1, 1, 2, 3])):
         name = chance.choice(list(VALUES))
         if name != "client_order_id":

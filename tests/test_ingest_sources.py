@@ -16,6 +16,7 @@ from engine.limits import BATCH_MAX, CLIENT_ORDER_IDS_MAX
 from engine.messages import (
     MESSAGE_BYTES,
     Command,
+    CommandFlag,
     CommandKind,
     OrderType,
     RejectReason,
@@ -55,7 +56,7 @@ def venue():
     return create_private(config, plan(config, clients=CLIENTS, cores=[0]))
 
 
-def send(venue, client, count, account=1, name=""):
+def send(venue, client, count, account=1, name="", flags=0):
     ring = venue.rings[order_ring(client)]
     granted = claim(ring, count)
     for index in range(granted):
@@ -64,6 +65,7 @@ def send(venue, client, count, account=1, name=""):
         command.order_type, command.time_in_force = OrderType.LIMIT, TimeInForce.GTC
         command.account, command.price_ticks, command.qty_lots = account, 10, 1
         command.client_order_id.set(name)
+        command.flags = flags
     publish(ring, granted)
     return granted
 
@@ -135,6 +137,17 @@ def test_a_full_output_ring_leaves_commands_where_they_are(venue):
     while step_ingest(venue.ingest, loop.ingest_ports, BATCH_MAX) > 0:
         pass
     assert len(sequenced(venue)) == sent - slots
+
+
+def test_only_risk_may_close_a_position_for_the_venue(venue):
+    loop = build_loop(venue, venue.topology.processes[-1])
+    for source in (*CLIENTS, "risk"):
+        send(venue, source, 1, flags=CommandFlag.LIQUIDATION)
+        step_ingest(venue.ingest, loop.ingest_ports, BATCH_MAX)
+    found = sequenced(venue)
+    assert found["source"].tolist() == [0, 1, 2, venue.reference.risk_source]
+    assert found["reason"].tolist() == [RejectReason.BAD_FLAGS] * 3 + [0]
+    assert found["order_id"].tolist() == [0, 0, 0, 1]
 
 
 @kernel

@@ -29,6 +29,7 @@ def test_one_shard_has_no_number() -> None:
     assert topology.stages == ("ingest", "risk", "matching")
     assert rings_of(topology) == {
         "orders.gateway": (GATEWAY, ("ingest",)),
+        "orders.risk": ("risk", ("ingest",)),
         "commands": ("ingest", ("risk",)),
         "decisions": ("risk", ("matching",)),
         "events": ("matching", ("risk", GATEWAY)),
@@ -56,6 +57,14 @@ def test_spread_gives_each_shard_a_process() -> None:
     assert topology.neighbours("matching.1") == (GATEWAY, "risk"), "not the other shard"
     assert topology.neighbours("risk") == ("ingest", "matching.0", "matching.1")
     assert topology.neighbours(GATEWAY) == ("ingest", "matching.0", "matching.1")
+
+
+def test_risk_is_the_source_behind_the_clients() -> None:
+    topology = shaped(2, clients=("one", "two"))
+    assert topology.order_rings == ("orders.one", "orders.two", "orders.risk")
+    assert topology.risk_source == 2
+    sizes = {ring.name: ring.slots for ring in topology.rings}
+    assert sizes["orders.risk"] == sizes["orders.one"]
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,8 @@ def test_a_trade_names_both_sides(bench: Bench) -> None:
         maker_leaves_lots=5,
         match_id=1,
         maker_account=ALICE,
+        fee_rate=0,
+        maker_fee_rate=0,
     )
 
 

@@ -16,6 +16,8 @@ from engine.messages import (
     Decision,
     EventFlag,
     EventKind,
+    Funds,
+    FundsCommand,
     Instruction,
     InstrumentCommand,
     InstrumentEvent,
@@ -28,6 +30,8 @@ from engine.messages import (
     PhaseEvent,
     Prevention,
     RejectReason,
+    RuleCommand,
+    Scope,
     SequencedCommand,
     Side,
     Terms,
@@ -47,6 +51,8 @@ MESSAGES: Final = (
     Command,
     Terms,
     InstrumentCommand,
+    FundsCommand,
+    RuleCommand,
     SequencedCommand,
     Decision,
     OrderEvent,
@@ -83,6 +89,8 @@ ENUMS: Final = (
     ListKind,
     Phase,
     Listing,
+    Funds,
+    Scope,
     CommandFlag,
     EventKind,
     EventFlag,
@@ -127,7 +135,7 @@ def messages_page() -> str:
     """docs/messages.md."""
     parts = [MESSAGES_HEAD, *map(_section, MESSAGES)]
     for kind in ENUMS:
-        rows = [f"| {member.value} | {member.name} |" for member in kind]
+        rows = [f"| {member.value} | {name} |" for name, member in kind.__members__.items()]
         text = " ".join((kind.__doc__ or "").split())
         parts.append(f"## {kind.__name__}\n\n{text}\n\n| value | name |\n|---:|---|\n")
         parts[-1] += "\n".join(rows) + "\n"

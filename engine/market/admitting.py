@@ -30,6 +30,7 @@ def admit(books: Books, decision: Decision) -> int:
     detail.limit_ticks = decision.price_ticks
     detail.order_type, detail.time_in_force = decision.order_type, decision.time_in_force
     detail.prevention = decision.prevention
+    order.maker_rate, detail.taker_rate = decision.maker_rate, decision.taker_rate
     if decision.flags & CommandFlag.TERMS == 0:
         return slot
     detail.trigger_ticks = detail.distance = terms.trigger_ticks

@@ -338,3 +338,4 @@ def auction_trade(books: Books, buyer: int, seller: int, lots: int, out: Outbox)
     event.level_lots, event.leaves_lots = 0, bought.leaves_lots
     event.maker_order_id, event.maker_leaves_lots = sold.order_id, sold.leaves_lots
     event.maker_account, event.match_id = sold.account, books.match_id
+    event.fee_rate, event.maker_fee_rate = bought.maker_rate, sold.maker_rate

@@ -98,8 +98,13 @@ def would_trade(books: Books, decision: Decision, index: int, phase: int) -> boo
 
 @inlined
 def replaced(books: Books, decision: Decision, index: int, flags: int, out: Outbox) -> ChangeEvent:
-    """REPLACED; the caller sets previous price and level."""
+    """REPLACED: the order has the amendment's fees from now on.
+
+    The caller sets previous price and level.
+    """
     order = books.pool.orders[index]
+    order.maker_rate = decision.maker_rate
+    books.details[index].taker_rate = decision.taker_rate
     event = change_event(out, decision, EventKind.REPLACED, flags)
     event.side, event.price_ticks = order.side, decision.price_ticks
     event.qty_lots, event.leaves_lots = order.qty_lots, order.leaves_lots

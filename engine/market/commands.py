@@ -2,7 +2,7 @@
 
 from engine.amending import find_owned
 from engine.book import Books
-from engine.events import refuse, refuse_change
+from engine.events import answer_order, refuse, refuse_change, repeat_command
 from engine.limits import INSTRUMENTS_MAX
 from engine.market.arriving import special_new
 from engine.market.changing import special_amend
@@ -17,6 +17,7 @@ from engine.messages import (
     PLAIN_BYTES,
     CommandKind,
     Decision,
+    EventKind,
     Listing,
     RejectReason,
 )
@@ -125,6 +126,8 @@ def execute_admin(books: Books, decision: Decision, out: Outbox) -> None:
         begin_program(books, Program.MASS_CANCEL.value)
     elif kind == CommandKind.SNAPSHOT:
         begin_program(books, Program.SNAPSHOT.value)
+    elif kind > CommandKind.WATERMARK:
+        pass_on(decision, out)
     else:
         assert kind == CommandKind.INSTRUMENT, "execute: an accepted decision of unknown kind"
         if decision.order_id == Listing.DELIST:
@@ -135,3 +138,18 @@ def execute_admin(books: Books, decision: Decision, out: Outbox) -> None:
             open_market(books, instrument)
         refresh_watch(books, instrument)
         say_instrument(books, decision, out)
+
+
+@kernel
+def pass_on(decision: Decision, out: Outbox) -> None:
+    """What is between a client and risk: matching says only that it has come to pass."""
+    kind, none = decision.kind, RejectReason.NONE.value
+    if kind == CommandKind.FUNDS:
+        repeat_command(out, decision, EventKind.FUNDED.value, none)
+    elif kind == CommandKind.RULE:
+        repeat_command(out, decision, EventKind.RULED.value, none)
+    elif kind == CommandKind.MARK:
+        repeat_command(out, decision, EventKind.MARKED.value, none)
+    else:
+        assert kind == CommandKind.CHECK, "pass_on: an accepted decision of unknown kind"
+        answer_order(out, decision, EventKind.CHECKED.value, none)

@@ -79,7 +79,7 @@ def set_taker(books: Books, slot: int, price_ticks: int, own: int) -> None:
         taker.order_type, taker.time_in_force = OrderType.LIMIT, TimeInForce.GTC
     taker.account, taker.instrument = order.account, order.instrument
     taker.order_id, taker.side, taker.group = order.order_id, order.side, order.group
-    taker.prevention = detail.prevention
+    taker.prevention, taker.taker_rate = detail.prevention, detail.taker_rate
     taker.price_ticks, taker.qty_lots = price_ticks, order.qty_lots
     taker.leaves_lots, taker.total_lots = order.leaves_lots, order.qty_lots
     taker.limit_key = key_of(price_ticks, 1 - order.side)

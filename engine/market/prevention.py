@@ -100,7 +100,7 @@ def prevented_event(books: Books, taker: Taker, maker: Order, lost: int, out: Ou
     event.price_ticks, event.qty_lots = key_of(maker.price_key, maker.side), lost
     event.leaves_lots, event.maker_leaves_lots = taker.leaves_lots, maker.leaves_lots
     event.maker_order_id, event.maker_account = maker.order_id, maker.account
-    event.match_id = 0
+    event.match_id = event.fee_rate = event.maker_fee_rate = 0
     number = maker.price_key & (CHUNK_TICKS - 1)
     event.level_lots = shown_total(books, maker.chunk, number, 1)
 

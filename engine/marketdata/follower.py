@@ -17,7 +17,7 @@ from engine.messages import EventFlag, EventKind, Listing
 
 LAST: Final = int(EventFlag.LAST)
 INSTRUMENT: Final = int(EventKind.INSTRUMENT)
-PUBLIC_FLAGS: Final = LEVEL_FLAGS | int(EventFlag.AUCTION | EventFlag.SNAPSHOT)
+PUBLIC_FLAGS: Final = LEVEL_FLAGS | int(EventFlag.SNAPSHOT)
 PUBLIC_KINDS: Final = frozenset(
     map(int, (EventKind.TRADE, EventKind.PHASED, EventKind.INDICATIVE, EventKind.INSTRUMENT))
 )

@@ -63,6 +63,7 @@ class Amending(Settling):
             self._refuse(RejectReason.BOOK_FULL)
             return
         order.post_only = post_only
+        order.maker_rate, order.taker_rate = decision.maker_rate, decision.taker_rate
         stays = (
             decision.price_ticks == order.price_ticks
             and open_lots <= order.open_lots

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from engine.instruments import COLLAR_PRICE_TICKS_MAX
 from engine.limits import (
+    ACCOUNTS_MAX,
+    BALANCE_MAX,
     ICEBERG_PEAKS_MAX,
     PRICE_TICKS_MAX,
     QTY_LOTS_MAX,
@@ -17,6 +19,7 @@ from engine.messages import (
     BOTH_SIDES,
     CommandFlag,
     CommandKind,
+    Funds,
     Instruction,
     ListKind,
     OrderType,
@@ -93,9 +96,9 @@ def _faults_of_price(price_ticks: int, terms: Terms) -> Iterator[RejectReason]:
 # --- new orders --------------------------------------------------------------------------------
 
 
-def faults_of_new(command: Command, terms: Terms) -> Iterator[RejectReason]:
-    """NEW."""
-    yield from _faults_of_head(command)
+def faults_of_new(command: Command, terms: Terms, by_risk: bool) -> Iterator[RejectReason]:
+    """NEW and CHECK; `by_risk`: of risk's own source."""
+    yield from _faults_of_head(command, by_risk)
     rich = has_terms(command)
     plain = command.order_type in (LIMIT, MARKET) and command.time_in_force in (GTC, IOC, FOK)
     if not rich and not plain:
@@ -111,7 +114,7 @@ def faults_of_new(command: Command, terms: Terms) -> Iterator[RejectReason]:
         yield from _faults_of_price(command.trigger_ticks, terms)
 
 
-def _faults_of_head(command: Command) -> Iterator[RejectReason]:
+def _faults_of_head(command: Command, by_risk: bool) -> Iterator[RejectReason]:
     waits = has_terms(command) and command.trigger != Trigger.NONE
     if command.side not in (Side.BUY, Side.SELL):
         yield RejectReason.BAD_SIDE
@@ -123,7 +126,9 @@ def _faults_of_head(command: Command) -> Iterator[RejectReason]:
         yield RejectReason.BAD_TIME_IN_FORCE
     if command.order_type == MARKET_TO_LIMIT and command.time_in_force not in STAYING:
         yield RejectReason.BAD_TIME_IN_FORCE
-    if command.flags not in (0, 1, 16, 17):
+    if command.flags & ~CommandFlag.REDUCE_ONLY & ~CommandFlag.LIQUIDATION not in (0, 1, 16, 17):
+        yield RejectReason.BAD_FLAGS
+    if command.flags & CommandFlag.LIQUIDATION and not by_risk:
         yield RejectReason.BAD_FLAGS
     rests = command.order_type == LIMIT and command.time_in_force in STAYING
     if is_post_only(command) and not rests:
@@ -208,7 +213,7 @@ def faults_of_amend(command: Command, terms: Terms) -> Iterator[RejectReason]:
 
 
 def faults_of_operation(command: Command) -> Iterator[RejectReason]:
-    """CANCEL, MASS_CANCEL, PHASE, TICK, SNAPSHOT."""
+    """CANCEL, MASS_CANCEL, PHASE, TICK, SNAPSHOT, RULE."""
     timed = command.kind in (CommandKind.PHASE, CommandKind.TICK)
     sides = (Side.BUY, Side.SELL, BOTH_SIDES)
     if command.kind == CommandKind.MASS_CANCEL and command.side not in sides:
@@ -221,6 +226,31 @@ def faults_of_operation(command: Command) -> Iterator[RejectReason]:
         yield RejectReason.BAD_PHASE
     if command.kind == CommandKind.TICK and command.at_ns < 0:
         yield RejectReason.BAD_TERMS
+
+
+def faults_of_funds(command: Command, assets: int) -> Iterator[RejectReason]:
+    """FUNDS in a venue with so many assets."""
+    if command.instrument not in range(assets):
+        yield RejectReason.UNKNOWN_ASSET
+    if not 1 <= command.qty_lots <= BALANCE_MAX:
+        yield RejectReason.BAD_QUANTITY
+    if command.side not in tuple(Funds):
+        yield RejectReason.BAD_SIDE
+    if command.flags:
+        yield RejectReason.BAD_FLAGS
+    if command.side != Funds.TRANSFER and command.price_ticks != 0:
+        yield RejectReason.BAD_PRICE
+    if command.side == Funds.TRANSFER:
+        to_itself = command.price_ticks == command.account
+        if command.price_ticks not in range(ACCOUNTS_MAX) or to_itself:
+            yield RejectReason.BAD_PRICE
+
+
+def faults_of_mark(command: Command, terms: Terms) -> Iterator[RejectReason]:
+    """MARK."""
+    if command.flags:
+        yield RejectReason.BAD_FLAGS
+    yield from _faults_of_price(command.price_ticks, terms)
 
 
 def faults_of_listing(command: Command, terms: Terms) -> Iterator[RejectReason]:

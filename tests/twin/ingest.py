@@ -8,14 +8,23 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from engine.limits import CLIENT_ORDER_IDS_MAX, INSTRUMENTS_MAX, INTERNAL_SOURCE
-from engine.messages import CommandFlag, CommandKind, Listing, RejectReason
+from engine.messages import CommandFlag, CommandKind, Listing, RejectReason, Scope
 from engine.reference import TERM_NUMBERS
 from tests.twin import form
 from tests.twin.instrument import UNLISTED, Instrument, terms_of
 from tests.twin.messages import Command, Sequenced
 
 CHANGES = (CommandKind.CANCEL, CommandKind.AMEND)
-NAMED_BY_ORDER_ID = (*CHANGES, CommandKind.INSTRUMENT)
+NUMBERED = (CommandKind.NEW, CommandKind.FUNDS)
+"""What gets an id, under which its name is remembered."""
+NAMED_BY_ORDER_ID = (*CHANGES, CommandKind.INSTRUMENT, CommandKind.RULE)
+LISTED_OR_NOT = (
+    CommandKind.INSTRUMENT,
+    CommandKind.TICK,
+    CommandKind.FUNDS,
+    CommandKind.RULE,
+)
+"""What may name an instrument that is not listed, or something else by its number."""
 NAMES = {number: name for name, number in TERM_NUMBERS.items()}
 
 
@@ -38,12 +47,18 @@ class Ingest:
         client_order_ids_max: int = CLIENT_ORDER_IDS_MAX - 1,
         tick_ns: int = 0,
         schedule: Sequence[Scheduled] = (),
-        assets: int = 2,
+        assets: int | None = None,
+        risk_source: int = 1,
     ) -> None:
-        """Nothing sequenced yet; remembers the newest `client_order_ids_max` client ids."""
+        """Nothing sequenced yet; remembers the newest `client_order_ids_max` client ids.
+
+        Without `assets` there are as many as the instruments need.
+        """
         self._terms = [terms_of(instrument) for instrument in instruments]
         self._terms += [dict(UNLISTED) for _ in range(INSTRUMENTS_MAX - len(instruments))]
-        self._assets = assets
+        named = [max(each.base_asset_index, each.quote_asset_index) for each in instruments]
+        self._assets = max(named, default=0) + 1 if assets is None else assets
+        self._risk_source = risk_source
         self._remembered_max = client_order_ids_max
         self._remembered: dict[tuple[int, bytes], int] = {}
         self._commands = 0
@@ -59,13 +74,15 @@ class Ingest:
         name = (command.account, command.client_order_id)
         known_id = self._remembered.get(name, 0) if command.client_order_id else 0
         order_id = command.order_id if command.kind in NAMED_BY_ORDER_ID else 0
-        if command.kind == CommandKind.NEW:
+        if command.kind in NUMBERED:
             if not reason and known_id:
                 reason, order_id = RejectReason.DUPLICATE_CLIENT_ORDER_ID, known_id
             elif not reason:
                 self._orders += 1
                 order_id = self._orders
                 self._remember(name, order_id)
+        elif command.kind == CommandKind.CHECK and not reason and known_id:
+            reason = RejectReason.DUPLICATE_CLIENT_ORDER_ID
         elif command.kind in CHANGES and not reason and order_id == 0:
             reason = RejectReason.NONE if known_id else RejectReason.UNKNOWN_CLIENT_ORDER_ID
             order_id = known_id
@@ -125,13 +142,22 @@ class Ingest:
         kind = command.kind
         if kind not in tuple(CommandKind) or kind == CommandKind.WATERMARK:
             yield RejectReason.UNKNOWN_COMMAND
+        if kind == CommandKind.FUNDS:
+            yield from form.faults_of_funds(command, self._assets)
+            return
+        if kind == CommandKind.RULE and command.order_type not in tuple(Scope):
+            yield RejectReason.BAD_SCOPE
         if command.instrument >= INSTRUMENTS_MAX:
             yield RejectReason.UNKNOWN_INSTRUMENT
         terms = self._terms[command.instrument]
-        if kind not in (CommandKind.INSTRUMENT, CommandKind.TICK) and not terms["listed"]:
+        of_symbol = kind == CommandKind.RULE and command.order_type == Scope.SYMBOL
+        if (of_symbol or kind not in LISTED_OR_NOT) and not terms["listed"]:
             yield RejectReason.UNKNOWN_INSTRUMENT
-        if kind == CommandKind.NEW:
-            yield from form.faults_of_new(command, terms)
+        if kind in (CommandKind.NEW, CommandKind.CHECK):
+            by_risk = command.source == self._risk_source
+            yield from form.faults_of_new(command, terms, by_risk)
+        elif kind == CommandKind.MARK:
+            yield from form.faults_of_mark(command, terms)
         elif kind == CommandKind.AMEND:
             yield from form.faults_of_amend(command, terms)
         elif kind == CommandKind.INSTRUMENT:

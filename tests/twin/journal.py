@@ -40,6 +40,9 @@ ADMIN = (
     CommandKind.TICK,
     CommandKind.INSTRUMENT,
     CommandKind.SNAPSHOT,
+    CommandKind.FUNDS,
+    CommandKind.RULE,
+    CommandKind.MARK,
 )
 Fields = dict[str, Any]
 
@@ -142,6 +145,8 @@ class Journal:
             "maker_leaves_lots": maker.open_lots,
             "match_id": 0,
             "maker_account": maker.account,
+            "fee_rate": 0,
+            "maker_fee_rate": 0,
         }
         self._out.append(TradeEvent(**(made | fields)))
 
@@ -150,10 +155,12 @@ class Journal:
         self._answered(EventKind.ACCEPTED, RejectReason.NONE, level)
 
     def _answered(self, kind: EventKind, reason: int, level: Fields) -> None:
-        """ACCEPTED or REJECTED, with terms if the command has them."""
+        """ACCEPTED, REJECTED or CHECKED, with terms if the command has them."""
         decision = self._decision
         made = self._as_sent(kind) | level | {"reason": reason}
         made["flags"] |= decision.flags & CommandFlag.TERMS
+        if decision.flags & CommandFlag.REDUCE_ONLY:
+            made["flags"] |= EventFlag.REDUCE_ONLY
         if decision.flags & CommandFlag.POST_ONLY:
             made["flags"] |= EventFlag.POST_ONLY
         made["client_order_id"] = decision.client_order_id
@@ -173,6 +180,10 @@ class Journal:
         if kind == EventKind.REJECTED:
             self._answered(kind, reason, {})
             return
+        self._repeat(kind, reason)
+
+    def _repeat(self, kind: EventKind, reason: int = RejectReason.NONE) -> None:
+        """A ChangeEvent that says what the command said."""
         made = self._as_sent(kind) | {"reason": reason}
         self._out.append(ChangeEvent(**made, leaves_lots=0, previous_price_ticks=0))
 

@@ -84,6 +84,10 @@ class Exchange(Amending):
             CommandKind.TICK: self._tick,
             CommandKind.INSTRUMENT: self._instrument,
             CommandKind.SNAPSHOT: self._snapshot,
+            CommandKind.FUNDS: lambda _: self._repeat(EventKind.FUNDED),
+            CommandKind.RULE: lambda _: self._repeat(EventKind.RULED),
+            CommandKind.MARK: lambda _: self._repeat(EventKind.MARKED),
+            CommandKind.CHECK: lambda _: self._answered(EventKind.CHECKED, RejectReason.NONE, {}),
         }
         assert decision.kind in commands, f"kind {decision.kind} was accepted"
         commands[decision.kind](decision)

@@ -49,6 +49,8 @@ class Command(NamedTuple):
     ev_wm: int = 0
     group: int = 0
     prevention: int = 0
+    maker_rate: int = 0
+    taker_rate: int = 0
     trigger_ticks: int = 0
     offset_ticks: int = 0
     display_lots: int = 0
@@ -86,6 +88,8 @@ class Sequenced(NamedTuple):
     ev_wm: int = 0
     group: int = 0
     prevention: int = 0
+    maker_rate: int = 0
+    taker_rate: int = 0
     trigger_ticks: int = 0
     offset_ticks: int = 0
     display_lots: int = 0
@@ -123,6 +127,8 @@ class Decision(NamedTuple):
     ev_wm: int = 0
     group: int = 0
     prevention: int = 0
+    maker_rate: int = 0
+    taker_rate: int = 0
     trigger_ticks: int = 0
     offset_ticks: int = 0
     display_lots: int = 0
@@ -139,7 +145,7 @@ class Decision(NamedTuple):
 
 
 class OrderEvent(NamedTuple):
-    """ACCEPTED and REJECTED of a plain order."""
+    """ACCEPTED, REJECTED and CHECKED of a plain order."""
 
     sequence: int
     kind: int
@@ -162,7 +168,7 @@ class OrderEvent(NamedTuple):
 
 
 class TermsEvent(NamedTuple):
-    """ACCEPTED and REJECTED of an order with terms."""
+    """ACCEPTED, REJECTED and CHECKED of an order with terms."""
 
     sequence: int
     kind: int
@@ -222,6 +228,8 @@ class TradeEvent(NamedTuple):
     maker_leaves_lots: int
     match_id: int
     maker_account: int
+    fee_rate: int
+    maker_fee_rate: int
 
 
 class ChangeEvent(NamedTuple):
@@ -332,6 +340,7 @@ Event = (
 EVENT_TYPES: dict[int, type[Any]] = {
     EventKind.ACCEPTED: OrderEvent,
     EventKind.REJECTED: OrderEvent,
+    EventKind.CHECKED: OrderEvent,
     EventKind.TRADE: TradeEvent,
     EventKind.PREVENTED: TradeEvent,
     EventKind.PHASED: PhaseEvent,

@@ -61,6 +61,10 @@ class Order:
     post_only: bool
     group: int = 0
     prevention: int = Prevention.NONE
+    maker_rate: int = 0
+    "Fee of its fills while it rests, in millionths."
+    taker_rate: int = 0
+    "The same when it comes in."
     trigger: int = Trigger.NONE
     "NONE as soon as it woke."
     trigger_ticks: int = 0
@@ -156,6 +160,8 @@ def order_of(decision: Any) -> Order:
         bool(decision.flags & CommandFlag.POST_ONLY),
         decision.group,
         decision.prevention,
+        decision.maker_rate,
+        decision.taker_rate,
     )
     if not decision.flags & CommandFlag.TERMS:
         return order

@@ -165,6 +165,7 @@ class Phases(Trading):
             self._fill_resting(order, lots)
         self._trades += 1
         fields = {"flags": EventFlag.AUCTION | hidden, "match_id": self._trades, "qty_lots": lots}
+        fields |= {"fee_rate": buyer.maker_rate, "maker_fee_rate": seller.maker_rate}
         self._met(EventKind.TRADE, buyer, seller, **fields, price_ticks=price_ticks)
         self._after_trade(buyer, seller)
 

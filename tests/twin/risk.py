@@ -33,6 +33,10 @@ OF_THE_VENUE = (
     CommandKind.TICK,
     CommandKind.INSTRUMENT,
     CommandKind.SNAPSHOT,
+    CommandKind.FUNDS,
+    CommandKind.RULE,
+    CommandKind.MARK,
+    CommandKind.CHECK,
 )
 """Commands that are not an account's."""
 
@@ -99,6 +103,7 @@ class Risk:
         """Pass, price or refuse one command."""
         reason = command.reason
         added = {"ev_wm": self.applied, "group": 0, "prevention": 0}
+        added |= {"maker_rate": 0, "taker_rate": 0}
         if not reason and command.kind == CommandKind.INSTRUMENT:
             self._change_terms(command)
         elif not reason and command.kind not in OF_THE_VENUE:

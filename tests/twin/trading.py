@@ -135,6 +135,7 @@ class Trading(Lists):
             level["flags"] |= EventFlag.HIDDEN
         self._trades += 1
         fields = level | {"match_id": self._trades, "qty_lots": lots, "price_ticks": price_ticks}
+        fields |= {"fee_rate": taker.taker_rate, "maker_fee_rate": maker.maker_rate}
         if taker.open_lots == 0:
             self._leave(taker)
         self._met(EventKind.TRADE, taker, maker, **fields)
