@@ -233,6 +233,6 @@ def test_refusals_are_passed_on(bench: Bench, kind: int, answer: EventKind) -> N
     assert event.kind == answer
     assert {field: getattr(event, field) for field in sent} == sent
     has_terms = answer == EventKind.REJECTED and EventFlag.TERMS
-    assert (event.flags, event.level_lots, event.dseq) == (LAST | has_terms, 0, 1)
+    assert (event.flags, event.level_lots, event.dseq) == (LAST | shown, 0, 1)
     if answer == EventKind.REJECTED:
         assert event.client_order_id == b"x"  # type: ignore[union-attr]

@@ -63,6 +63,10 @@ class Audit:
             EventKind.INSTRUMENT: self._listed,
             EventKind.BOOKED: self._was_booked,
             EventKind.DONE: self._done,
+            EventKind.FUNDED: self._repeated,
+            EventKind.RULED: self._repeated,
+            EventKind.MARKED: self._repeated,
+            EventKind.CHECKED: self._repeated,
         }
 
     @property
@@ -93,6 +97,10 @@ class Audit:
     def _rejected(self, event: Any) -> None:
         self._expect(event.reason != 0, "a rejection has a reason")
         self._expect(event.flags & LEVEL_FLAGS == 0, "a rejection changes no level")
+
+    def _repeated(self, event: Any) -> None:
+        self._expect(event.reason == 0, "what was done has no reason")
+        self._expect(event.flags & LEVEL_FLAGS == 0, "money and rules change no level")
 
     def _accepted(self, event: Any) -> None:
         self._expect(event.order_id not in self.lives, "an order id is used once")

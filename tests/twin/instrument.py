@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from engine.limits import BALANCE_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
+from engine.instruments import CollarReference, FeeAsset, MarkSource
+from engine.limits import BALANCE_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX, TIERS_MAX
 from engine.messages import Phase
 from engine.reference import TERM_NUMBERS
 
@@ -31,6 +32,15 @@ class Instrument(NamedTuple):
     volatility_halt_ns: int = 0
     volatility_auction_ns: int = 0
     phase: int = Phase.CONTINUOUS
+    fee_asset: int = FeeAsset.QUOTE
+    initial_bps: int = 0
+    maintenance_bps: int = 0
+    short_selling: int = 0
+    mark_source: int = MarkSource.LAST
+    collar_reference: int = CollarReference.LAST
+    tell_top: int = 0
+    maker_rates: tuple[int, ...] = (0,) * TIERS_MAX
+    taker_rates: tuple[int, ...] = (0,) * TIERS_MAX
 
     def step_at(self, price_ticks: int) -> int:
         """The step of the range that a price lies in; the first range has no lower end."""
@@ -76,4 +86,7 @@ def terms_of(instrument: Instrument) -> dict[str, int]:
     terms["step_count"] = len(instrument.price_steps)
     for index, (first, step) in enumerate(instrument.price_steps):
         terms[f"step_from[{index}]"], terms[f"step_ticks[{index}]"] = first, step
+    for tier in range(TIERS_MAX):
+        terms[f"maker_rates[{tier}]"] = instrument.maker_rates[tier]
+        terms[f"taker_rates[{tier}]"] = instrument.taker_rates[tier]
     return terms

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from engine.instruments import CollarReference, FeeAsset, MarkSource
 from engine.limits import BALANCE_MAX, ORDERS_MAX
-from engine.messages import Phase, Prevention
+from engine.messages import AccountKind, Phase, Prevention, Scope
+from engine.rules import FIRST_MONEY_RULE, RULES_BY_NUMBER, RuleNumber
 from tests.twin.instrument import Instrument
+from tests.twin.risk import Setting
 from tests.twin.venue import Venue
 
 QUOTE = 0
@@ -33,6 +36,17 @@ class Market:
     "Group of each account that is not one of its own."
     preventions: Mapping[int, int] = field(default_factory=dict)
     "Prevention of each account that has one."
+    kinds: Mapping[int, int] = field(default_factory=dict)
+    "AccountKind of each account that is not CASH."
+    tiers: Mapping[int, int] = field(default_factory=dict)
+    "Fee tier of each account that is not of tier 0."
+    fee_account: int = -1
+    insurance_account: int = -1
+    "Accounts of the venue; -1 for none."
+    day_start_ns: int = 0
+    "Whole minutes after midnight."
+    rules: tuple[Setting, ...] = ()
+    "In force from the start."
 
     @property
     def accounts(self) -> list[int]:
@@ -47,6 +61,13 @@ class Market:
             self.orders_max,
             groups=self.groups,
             preventions=self.preventions,
+            kinds=self.kinds,
+            tiers=self.tiers,
+            fee_account=self.fee_account,
+            insurance_account=self.insurance_account,
+            day_start_ns=self.day_start_ns,
+            rules=self.rules,
+            assets=len(self.instruments) + 1,
         )
 
     def tables(self) -> dict[str, Any]:
@@ -79,6 +100,7 @@ class Market:
                 "volatility_auction_s": instrument.volatility_auction_ns // 1_000_000_000,
                 "phase": Phase(instrument.phase).name.lower(),
             }
+            table |= _margin_table(instrument)
             if instrument.reference_ticks:
                 table["reference_price"] = Decimal(instrument.reference_ticks).scaleb(scale)
             instruments.append(table)
@@ -89,8 +111,23 @@ class Market:
                 table["group"] = self.groups[number]
             if number in self.preventions:
                 table["self_trade"] = Prevention(self.preventions[number]).name.lower()
+            if number in self.kinds:
+                table["kind"] = AccountKind(self.kinds[number]).name.lower()
+            table["tier"] = self.tiers.get(number, 0)
             accounts.append(table)
-        return {"assets": assets, "instruments": instruments, "accounts": accounts}
+        made = {"assets": assets, "instruments": instruments, "accounts": accounts}
+        return made | {"risk": self._venue_accounts(), "rules": [*map(_rule_table, self.rules)]}
+
+    def _venue_accounts(self) -> dict[str, Any]:
+        """The section [risk]."""
+        minutes, rest = divmod(self.day_start_ns, 60 * 1_000_000_000)
+        assert rest == 0, "the day starts at a whole minute"
+        made: dict[str, Any] = {"day_start": f"{minutes // 60:02}:{minutes % 60:02}"}
+        if self.fee_account >= 0:
+            made["fee_account"] = self.fee_account
+        if self.insurance_account >= 0:
+            made["insurance_account"] = self.insurance_account
+        return made
 
     def _owned(self, owned: Mapping[int, int]) -> dict[str, Decimal]:
         amounts = {"Q": Decimal(owned.get(QUOTE, 0))}
@@ -114,3 +151,39 @@ def _zeros(power: int) -> int:
     exponent = len(str(power)) - 1
     assert power == 10**exponent, f"{power} is not a power of ten"
     return exponent
+
+
+def _margin_table(instrument: Instrument) -> dict[str, Any]:
+    """Fees, margins and prices to value by."""
+    tiers = zip(instrument.maker_rates, instrument.taker_rates, strict=True)
+    return {
+        "fees": [_fee(*rates) for rates in tiers],
+        "fee_asset": FeeAsset(instrument.fee_asset).name.lower(),
+        "initial_margin": Decimal(instrument.initial_bps) / 10**4,
+        "maintenance_margin": Decimal(instrument.maintenance_bps) / 10**4,
+        "short_selling": bool(instrument.short_selling),
+        "mark": MarkSource(instrument.mark_source).name.lower(),
+        "collar_reference": CollarReference(instrument.collar_reference).name.lower(),
+    }
+
+
+def _fee(maker: int, taker: int) -> dict[str, Decimal]:
+    return {"maker": Decimal(maker) / 10**6, "taker": Decimal(taker) / 10**6}
+
+
+def _rule_table(setting: Setting) -> dict[str, Any]:
+    """One of [[rules]]; one lot is one of its asset, one quote unit is one of Q."""
+    scope, number = Scope(setting.scope), RuleNumber(setting.number)
+    table: dict[str, Any] = {"scope": scope.name.lower(), "rule": number.name.lower()}
+    if scope in (Scope.ACCOUNT, Scope.GROUP):
+        table[scope.name.lower()] = setting.entity
+    if scope == Scope.SYMBOL or number == RuleNumber.RESTRICTED:
+        table["symbol"] = f"S{setting.instrument}"
+    elif number >= FIRST_MONEY_RULE:
+        table["asset"] = "Q" if setting.instrument == QUOTE else f"B{setting.instrument - 1}"
+    unit = RULES_BY_NUMBER[number].unit
+    in_text = (unit == "lots" and scope == Scope.SYMBOL) or unit == "quote"
+    table["value"] = str(setting.value) if in_text else setting.value
+    if unit == "switch" and setting.value < 2:
+        table["value"] = bool(setting.value)
+    return table

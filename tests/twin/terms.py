@@ -1,6 +1,6 @@
 """The terms of an instrument that an INSTRUMENT command may change, by their numbers."""
 
-from engine.limits import PRICE_STEPS_MAX
+from engine.limits import PRICE_STEPS_MAX, TIERS_MAX
 from tests.twin.instrument import Instrument
 
 NAMES = (
@@ -21,10 +21,19 @@ NAMES = (
     "reference_ticks",
     "volatility_halt_ns",
     "volatility_auction_ns",
+    "fee_asset",
+    "initial_bps",
+    "maintenance_bps",
+    "short_selling",
+    "mark_source",
+    "collar_reference",
+    "tell_top",
 )
 STEP_COUNT = len(NAMES)
 STEP_FROM = STEP_COUNT + 1
 STEP_TICKS = STEP_FROM + PRICE_STEPS_MAX
+MAKER_RATES = STEP_TICKS + PRICE_STEPS_MAX
+TAKER_RATES = MAKER_RATES + TIERS_MAX
 
 
 class Terms:
@@ -48,7 +57,18 @@ class Terms:
             self._count = value
         elif number < STEP_TICKS:
             self._from[number - STEP_FROM] = value
-        elif number < STEP_TICKS + PRICE_STEPS_MAX:
+        elif number < MAKER_RATES:
             self._ticks[number - STEP_TICKS] = value
+        elif number < TAKER_RATES + TIERS_MAX:
+            self._change_rate(number, value)
         steps = list(zip(self._from, self._ticks, strict=True))[: self._count]
         self.instrument = self.instrument._replace(price_steps=tuple(steps))
+
+    def _change_rate(self, number: int, value: int) -> None:
+        """Set the fee rate of a tier, as resting or as incoming order."""
+        name, first = ("maker_rates", MAKER_RATES)
+        if number >= TAKER_RATES:
+            name, first = ("taker_rates", TAKER_RATES)
+        rates = list(getattr(self.instrument, name))
+        rates[number - first] = value
+        self.instrument = self.instrument._replace(**{name: tuple(rates)})

@@ -1,6 +1,7 @@
 """The whole naive venue: ingest, risk and matching in turn, one command at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from engine.limits import CLIENT_ORDER_IDS_MAX, ORDERS_MAX
 from tests.twin.ingest import Ingest
@@ -19,12 +20,11 @@ class Venue:
         balances: Mapping[int, Mapping[int, int]],
         orders_max: int = ORDERS_MAX - 1,
         client_order_ids_max: int = CLIENT_ORDER_IDS_MAX - 1,
-        groups: Mapping[int, int] | None = None,
-        preventions: Mapping[int, int] | None = None,
+        **accounts: Any,
     ) -> None:
         """An empty venue; see the stages for the meaning of the arguments."""
         self.ingest = Ingest(instruments, client_order_ids_max)
-        self.risk = Risk(instruments, balances, orders_max, groups, preventions)
+        self.risk = Risk(instruments, balances, orders_max, **accounts)
         self.exchange = Exchange(instruments, orders_max)
 
     def submit(self, command: Command, time_ns: int = 0) -> list[Event]:
