@@ -232,7 +232,7 @@ def test_refusals_are_passed_on(bench: Bench, kind: int, answer: EventKind) -> N
     (event,) = bench.send(kind, flags=254, client_order_id=b"x", **sent)
     assert event.kind == answer
     assert {field: getattr(event, field) for field in sent} == sent
-    has_terms = answer == EventKind.REJECTED and EventFlag.TERMS
+    shown = EventFlag.TERMS | EventFlag.REDUCE_ONLY if answer == EventKind.REJECTED else 0
     assert (event.flags, event.level_lots, event.dseq) == (LAST | shown, 0, 1)
     if answer == EventKind.REJECTED:
         assert event.client_order_id == b"x"  # type: ignore[union-attr]
