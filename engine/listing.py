@@ -70,12 +70,16 @@ def may_become(reference: ReferenceData, terms: InstrumentTerms, number: int, va
 
 @kernel
 def good_ranges(terms: InstrumentTerms) -> bool:
-    """Whether least and most fit together, and prices leave room for the checks of bands."""
+    """Whether least and most fit together, and prices leave room for bands and margins."""
     if terms.price_min_ticks > terms.price_max_ticks:
         return False
     if terms.qty_min_lots > terms.qty_max_lots:
         return False
     if terms.notional_min_units > terms.notional_max_units:
+        return False
+    if terms.maintenance_bps > terms.initial_bps:
+        return False
+    if terms.initial_bps != 0 and terms.price_min_ticks < 1:
         return False
     if terms.collar_bps != 0 or terms.static_band_bps != 0 or terms.dynamic_band_bps != 0:
         widest = max(-terms.price_min_ticks, terms.price_max_ticks)

@@ -283,6 +283,8 @@ def faults_of_term(name: str | None, value: int, terms: Terms, assets: int) -> I
     banded = new["collar_bps"] or new["static_band_bps"] or new["dynamic_band_bps"]
     widest = max(abs(new["price_min_ticks"]), abs(new["price_max_ticks"]))
     yield bool(banded) and widest > COLLAR_PRICE_TICKS_MAX
+    yield new["initial_bps"] > 0 and new["price_min_ticks"] <= 0
+    yield new["maintenance_bps"] > new["initial_bps"]
     previous = None
     for index in range(new["step_count"]):
         first, step = new[f"step_from[{index}]"], new[f"step_ticks[{index}]"]
