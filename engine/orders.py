@@ -76,6 +76,20 @@ class Place(IntEnum):
     WOKEN = 7
 
 
+IN_ROSTER: Final = 0
+"""Index of `Detail.links`: in the roster, or in the queue of the woken."""
+
+IN_SEASON: Final = 1
+"""Index of `Detail.links`: among those that end together."""
+
+
+class Link(Record):
+    """Place of an order in a list: the slots of its neighbours."""
+
+    next: u32
+    previous: u32
+
+
 class Detail(Record, align=LINE_PAIR_BYTES):
     """What a special order has beside its line in the pool, at the same index."""
 
@@ -97,11 +111,8 @@ class Detail(Record, align=LINE_PAIR_BYTES):
     child_1: i64
     "Order ids that enter when this one is filled."
     child_2: i64
-    next: u32
-    "In the roster or the queue of the woken."
-    previous: u32
-    season_next: u32
-    season_previous: u32
+    links: Array[Link] = length(2)
+    "By IN_ROSTER and IN_SEASON."
     heap_place: u32
     "Place in the calendar, 0: none."
     doomed_next: u32

@@ -3,6 +3,7 @@
 The lower half of `book_state`: it also says in which level each order was found.
 """
 
+from collections import namedtuple
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +13,28 @@ import numpy as np
 from engine.book import NO_KEY, SIDES_PER_INSTRUMENT, Books, Chunk, Level
 from engine.limits import CHUNK_TICKS, ORDER_MAP_SLOTS
 from engine.messages import Side
-from engine.orders import NO_ORDER, Detail, Order, OrderFlag
+from engine.orders import NO_ORDER, Detail, Link, Order, OrderFlag
 from ipc import memory
 from ipc.record import Codec, Record, numpy_dtype
 
-ORDERS, DETAILS = Codec(Order), Codec(Detail)
+ORDERS = Codec(Order)
+DETAILS = np.dtype(
+    {
+        "names": [name for name in Detail.fields if name != "links"],
+        "formats": [each.scalar.code for each in Detail.fields.values() if each.name != "links"],
+        "offsets": [each.offset for each in Detail.fields.values() if each.name != "links"],
+        "itemsize": Detail.size,
+    }
+)
+LINKS = np.dtype(
+    {
+        "names": ["links"],
+        "formats": [(numpy_dtype(Link), Detail.fields["links"].count)],
+        "offsets": [Detail.fields["links"].offset],
+        "itemsize": Detail.size,
+    }
+)
+DetailValues: Any = namedtuple("DetailValues", DETAILS.names)
 CHUNKS = np.dtype(
     {
         "names": ["key", "bitmap", "levels", "hidden"],
@@ -51,6 +69,10 @@ class Snapshot:
 
     orders: list[Any]
     details: list[Any]
+    "Without their links."
+    following: list[list[int]]
+    "The next slot in each of the lists that an order may be in."
+    preceding: list[list[int]]
     chunks: Any
     level_of: dict[int, tuple[int, int]] = field(default_factory=dict)
     "Slot -> instrument and side of orders in levels."
@@ -64,9 +86,13 @@ class Snapshot:
 def copied(books: Books) -> Snapshot:
     """The pool and the chunks as they are now."""
     used = books.pool.used
+    details = raw(books.details[0], used + 1)
+    links = np.frombuffer(details, LINKS)["links"]
     return Snapshot(
         ORDERS.decode_many(raw(books.pool.orders[0], used + 1)),
-        DETAILS.decode_many(raw(books.details[0], used + 1)),
+        [DetailValues(*values) for values in np.frombuffer(details, DETAILS).tolist()],
+        links["next"].tolist(),
+        links["previous"].tolist(),
         np.frombuffer(raw(books.chunks[0], books.chunks_used + 1), CHUNKS),
     )
 

@@ -11,7 +11,7 @@ from engine.book import DOWNWARD, NO_KEY, SIDES_PER_INSTRUMENT, UPWARD, Books
 from engine.limits import ALL_OR_NONE_MAX, PEGS_MAX, TRAILING_MAX
 from engine.market.state import Roster, Season, Watch
 from engine.messages import Phase, Side, TimeInForce, Trigger
-from engine.orders import NO_ORDER, OrderFlag, Place
+from engine.orders import IN_ROSTER, IN_SEASON, NO_ORDER, OrderFlag, Place
 from tests.book_levels import (
     Snapshot,
     StateError,
@@ -147,21 +147,19 @@ def check_shown(state: Snapshot, slot: int) -> None:
 
 def check_rows(books: Books, state: Snapshot, instrument: int) -> None:
     """Rosters and seasons of an instrument, both ways."""
-    market, details = books.markets[instrument], state.details
+    market, following = books.markets[instrument], state.following
     kinds = (
-        (market.rosters, Roster, state.roster_of, "next", "previous"),
-        (market.seasons, Season, state.season_of, "season_next", "season_previous"),
+        (market.rosters, Roster, state.roster_of, IN_ROSTER),
+        (market.seasons, Season, state.season_of, IN_SEASON),
     )
-    for rows, names, found, forward, back in kinds:
+    for rows, names, found, kind in kinds:
         for name in names:
             row, before, count = rows[name.value], NO_ORDER, 0
-            for slot in chain(
-                row.head, len(details), lambda at, link=forward: getattr(details[at], link)
-            ):
+            for slot in chain(row.head, len(following), lambda at, kind=kind: following[at][kind]):
                 expect(slot not in found, "an order is in one row", name, slot)
                 expect(state.orders[slot].order_id != 0, "orders in rows live", name, slot)
                 expect(state.orders[slot].instrument == instrument, "row of another", name, slot)
-                expect(getattr(details[slot], back) == before, "links back", name, slot)
+                expect(state.preceding[slot][kind] == before, "links back", name, slot)
                 found[slot] = (instrument, name)
                 before, count = slot, count + 1
             expect(row.tail == before, "tail of a row", name, row.tail, before)

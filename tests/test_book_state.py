@@ -14,7 +14,7 @@ import pytest
 from engine.book import Books
 from engine.market.state import Watch
 from engine.messages import EventKind
-from engine.orders import OrderFlag, Place
+from engine.orders import IN_ROSTER, IN_SEASON, OrderFlag, Place
 from ipc.jit import INTERPRETED
 from tests.book_state import StateError, check_books
 from tests.bulk_streams import EVERYTHING, PRESETS, bulk
@@ -155,6 +155,14 @@ DAMAGES: dict[str, tuple[Callable[[Books], Damage], str]] = {
     "roster": (lambda books: (detail(books, Place.ALL_OR_NONE), "roster", 1), "detail.roster"),
     "row": (lambda books: (books.markets[0].rosters[0], "count", 1), "count of a row"),
     "row's tail": (lambda books: (books.markets[0].rosters[0], "tail", 1), "tail of a row"),
+    "row's link back": (
+        lambda books: (detail(books, Place.ALL_OR_NONE).links[IN_ROSTER], "previous", 1),
+        "links back",
+    ),
+    "season's link back": (
+        lambda books: (in_season(books).links[IN_SEASON], "previous", 1),
+        "links back",
+    ),
     "season": (lambda books: (in_season(books), "season", 1), "detail.season"),
     "heap place": (
         lambda books: (books.details[books.calendar.heap[1]], "heap_place", 1),

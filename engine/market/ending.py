@@ -10,7 +10,7 @@ from engine.market.calendar import unschedule
 from engine.market.resting import leave_level
 from engine.market.rows import append, delist, leave_season, refresh_watch, remove
 from engine.messages import ChangeEvent, EventKind, RejectReason, Side, Trigger
-from engine.orders import NO_ORDER, OrderFlag, Place, find_order, return_slot
+from engine.orders import IN_ROSTER, NO_ORDER, OrderFlag, Place, find_order, return_slot
 from engine.stage import Outbox
 from ipc.jit import inlined, kernel
 
@@ -75,7 +75,7 @@ def forget(books: Books, slot: int) -> None:
     """Take a special order, which is in no level, out of everything else and return its slot."""
     detail = books.details[slot]
     if detail.place == Place.WOKEN:
-        remove(books, books.work.woken, slot)
+        remove(books, books.work.woken, slot, IN_ROSTER)
     else:
         delist(books, slot)
     leave_season(books, slot)
@@ -206,7 +206,7 @@ def release_children(books: Books, slot: int) -> None:
 def wait_woken(books: Books, slot: int) -> None:
     """Put an order, which is in no level, at the end of the queue of the woken."""
     delist(books, slot)
-    append(books, books.work.woken, slot)
+    append(books, books.work.woken, slot, IN_ROSTER)
     books.details[slot].place = Place.WOKEN
     books.work.busy = 1
     books.work.instrument = books.pool.orders[slot].instrument

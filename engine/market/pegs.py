@@ -8,7 +8,7 @@ from engine.market.resting import leave_level
 from engine.market.scanning import first_level, level_head, next_level
 from engine.market.state import NO_TICKS, Roster, Watch
 from engine.messages import EventKind, Peg, Phase
-from engine.orders import NO_ORDER, OrderFlag, Place
+from engine.orders import IN_ROSTER, NO_ORDER, OrderFlag, Place
 from engine.reference import step_down, step_up
 from engine.stage import Outbox
 from ipc.jit import kernel
@@ -117,7 +117,7 @@ def pass_pegs(books: Books, instrument: int) -> int:
             work.peg_slot = market.rosters[Roster.PEGS.value].head
         while work.peg_slot != NO_ORDER:
             slot = work.peg_slot
-            work.peg_slot = books.details[slot].next
+            work.peg_slot = books.details[slot].links[IN_ROSTER].next
             if is_misplaced(books, slot):
                 return slot
         work.peg_passing = work.references_known = 0

@@ -22,7 +22,7 @@ from engine.messages import (
     RejectReason,
     TimeInForce,
 )
-from engine.orders import NO_ORDER, Place
+from engine.orders import IN_ROSTER, IN_SEASON, NO_ORDER, Place
 from engine.stage import Outbox
 from ipc.jit import kernel
 
@@ -107,7 +107,7 @@ def park_one(books: Books, instrument: int, out: Outbox) -> bool:
         if books.details[slot].place == Place.BOOK:
             park(books, slot, out)
             return True
-        slot = books.details[slot].next
+        slot = books.details[slot].links[IN_ROSTER].next
     return False
 
 
@@ -133,7 +133,7 @@ def end_next(books: Books, instrument: int, target: int, out: Outbox) -> bool:
     if work.season_slot == NO_ORDER:
         return False
     slot = work.season_slot
-    work.season_slot = books.details[slot].season_next
+    work.season_slot = books.details[slot].links[IN_SEASON].next
     place = books.details[slot].place
     waits = place == Place.WAITING and target != Phase.CONTINUOUS
     if waits or place == Place.BOOK:
@@ -175,7 +175,7 @@ def release_next(books: Books, instrument: int, target: int, out: Outbox) -> boo
             detail.place = Place.NOWHERE
             rest_special(books, slot, detail.limit_ticks, out)
             return True
-        slot = detail.next
+        slot = detail.links[IN_ROSTER].next
     return False
 
 

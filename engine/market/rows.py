@@ -3,36 +3,42 @@
 from engine.book import Books
 from engine.market.state import Roster, Row, Watch
 from engine.messages import Phase
-from engine.orders import NO_ORDER
+from engine.orders import IN_ROSTER, IN_SEASON, NO_ORDER, Link
 from ipc.jit import inlined, kernel
 
 
 @inlined
-def append(books: Books, row: Row, slot: int) -> None:
-    """Put an order at the end of a list by its `next` and `previous`."""
-    detail = books.details[slot]
-    detail.next, detail.previous = NO_ORDER, row.tail
+def link_of(books: Books, slot: int, chain: int) -> Link:
+    """The neighbours of an order; `chain` is IN_ROSTER or IN_SEASON."""
+    return books.details[slot].links[chain]
+
+
+@inlined
+def append(books: Books, row: Row, slot: int, chain: int) -> None:
+    """Put an order at the end of a list."""
+    link = link_of(books, slot, chain)
+    link.next, link.previous = NO_ORDER, row.tail
     if row.tail == NO_ORDER:
         row.head = slot
     else:
-        books.details[row.tail].next = slot
+        link_of(books, row.tail, chain).next = slot
     row.tail = slot
     row.count += 1
 
 
 @inlined
-def remove(books: Books, row: Row, slot: int) -> None:
+def remove(books: Books, row: Row, slot: int, chain: int) -> None:
     """Take an order out of the list."""
-    detail = books.details[slot]
-    if detail.previous == NO_ORDER:
+    link = link_of(books, slot, chain)
+    if link.previous == NO_ORDER:
         assert row.head == slot, "remove: the order is in another list"
-        row.head = detail.next
+        row.head = link.next
     else:
-        books.details[detail.previous].next = detail.next
-    if detail.next == NO_ORDER:
-        row.tail = detail.previous
+        link_of(books, link.previous, chain).next = link.next
+    if link.next == NO_ORDER:
+        row.tail = link.previous
     else:
-        books.details[detail.next].previous = detail.previous
+        link_of(books, link.next, chain).previous = link.previous
     row.count -= 1
 
 
@@ -42,7 +48,7 @@ def enlist(books: Books, slot: int, roster: int) -> None:
     order, detail = books.pool.orders[slot], books.details[slot]
     market = books.markets[order.instrument]
     assert detail.roster == 0, "enlist: the order is in a roster"
-    append(books, market.rosters[roster], slot)
+    append(books, market.rosters[roster], slot, IN_ROSTER)
     detail.roster = 1 + roster
     refresh_watch(books, order.instrument)
 
@@ -54,11 +60,13 @@ def delist(books: Books, slot: int) -> None:
     if detail.roster == 0:
         return
     work = books.work
+    after = detail.links[IN_ROSTER].next
     if work.peg_slot == slot:
-        work.peg_slot = detail.next
+        work.peg_slot = after
     if work.whole_slot == slot:
-        work.whole_slot = detail.next
-    remove(books, books.markets[order.instrument].rosters[detail.roster - 1], slot)
+        work.whole_slot = after
+    row = books.markets[order.instrument].rosters[detail.roster - 1]
+    remove(books, row, slot, IN_ROSTER)
     detail.roster = 0
     refresh_watch(books, order.instrument)
 
@@ -70,14 +78,7 @@ def join_season(books: Books, slot: int, season: int) -> None:
     if detail.season != 0:
         assert detail.season == 1 + season, "join_season: the order is in another season"
         return
-    row = books.markets[order.instrument].seasons[season]
-    detail.season_next, detail.season_previous = NO_ORDER, row.tail
-    if row.tail == NO_ORDER:
-        row.head = slot
-    else:
-        books.details[row.tail].season_next = slot
-    row.tail = slot
-    row.count += 1
+    append(books, books.markets[order.instrument].seasons[season], slot, IN_SEASON)
     detail.season = 1 + season
 
 
@@ -88,17 +89,9 @@ def leave_season(books: Books, slot: int) -> None:
     if detail.season == 0:
         return
     if books.work.season_slot == slot:
-        books.work.season_slot = detail.season_next
+        books.work.season_slot = detail.links[IN_SEASON].next
     row = books.markets[order.instrument].seasons[detail.season - 1]
-    if detail.season_previous == NO_ORDER:
-        row.head = detail.season_next
-    else:
-        books.details[detail.season_previous].season_next = detail.season_next
-    if detail.season_next == NO_ORDER:
-        row.tail = detail.season_previous
-    else:
-        books.details[detail.season_next].season_previous = detail.season_previous
-    row.count -= 1
+    remove(books, row, slot, IN_SEASON)
     detail.season = 0
 
 

@@ -22,7 +22,7 @@ from engine.market.ending import disarm, trigger_side, wait_woken
 from engine.market.rows import append, enlist, refresh_watch, remove
 from engine.market.state import NO_TICKS, Roster
 from engine.messages import Trigger
-from engine.orders import Place
+from engine.orders import IN_ROSTER, Place
 from engine.reference import band_ticks
 from ipc.jit import inlined, kernel
 
@@ -114,7 +114,7 @@ def follow(books: Books, instrument: int, price_ticks: int) -> None:
     row = books.markets[instrument].rosters[Roster.TRAILING.value]
     slot = row.head
     for _ in range(row.count):
-        after_this = books.details[slot].next
+        after_this = books.details[slot].links[IN_ROSTER].next
         order, detail = books.pool.orders[slot], books.details[slot]
         better = price_ticks > detail.extreme_ticks
         if order.side == 0:
@@ -131,8 +131,8 @@ def follow(books: Books, instrument: int, price_ticks: int) -> None:
                     detail.trigger_ticks, detail.extreme_ticks = before, old_extreme
                     returned = line_up(books, slot)
                     assert returned, "follow: an order cannot return to its trigger"
-                remove(books, row, slot)
-                append(books, row, slot)
+                remove(books, row, slot, IN_ROSTER)
+                append(books, row, slot, IN_ROSTER)
         slot = after_this
 
 

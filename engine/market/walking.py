@@ -13,7 +13,7 @@ from engine.market.resting import shown_total
 from engine.market.scanning import first_level, level_head, next_level
 from engine.market.state import NO_TICKS, Roster, Walk
 from engine.messages import EventFlag, EventKind
-from engine.orders import NO_ORDER, OrderFlag, Place
+from engine.orders import IN_ROSTER, NO_ORDER, OrderFlag, Place
 from engine.stage import Outbox
 from ipc.jit import inlined, kernel
 
@@ -72,7 +72,7 @@ def step_on(books: Books, instrument: int, walk: Walk) -> None:
             if walk.scan.key != NO_TICKS:
                 walk.slot = level_head(books, walk.scan)
     else:
-        walk.slot = books.details[slot].next
+        walk.slot = books.details[slot].links[IN_ROSTER].next
     if walk.slot == NO_ORDER:
         next_area(books, instrument, walk)
 

@@ -18,7 +18,7 @@ from engine.market.rows import delist, remove
 from engine.market.state import Program, Roster
 from engine.market.triggers import compare_point
 from engine.messages import Phase
-from engine.orders import NO_ORDER, Place
+from engine.orders import IN_ROSTER, NO_ORDER, Place
 from engine.stage import Outbox
 from engine.trading import sweep
 from ipc.jit import inlined, kernel
@@ -86,7 +86,7 @@ def react(books: Books, out: Outbox) -> bool:
     work.own_id = 0
     slot = work.woken.head
     if slot != NO_ORDER:
-        remove(books, work.woken, slot)
+        remove(books, work.woken, slot, IN_ROSTER)
         work.instrument = books.pool.orders[slot].instrument
         wake(books, slot, out)
         return True
@@ -121,7 +121,7 @@ def pass_whole(books: Books, instrument: int) -> bool:
     market, work = books.markets[instrument], books.work
     while work.whole_slot != NO_ORDER and market.phase == Phase.CONTINUOUS:
         slot = work.whole_slot
-        work.whole_slot = books.details[slot].next
+        work.whole_slot = books.details[slot].links[IN_ROSTER].next
         set_taker(books, slot, books.details[slot].limit_ticks, 0)
         if fillable(books, books.taker.leaves_lots):
             delist(books, slot)
