@@ -76,6 +76,7 @@ class House:
         self.now_ns = 0
         self.sent = 0
         self.order_id = 0
+        "Of the last order that was accepted."
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -97,7 +98,7 @@ class House:
         kinds = {"kind": CommandKind.NEW, "order_type": OrderType.LIMIT}
         kinds["time_in_force"] = TimeInForce.GTC
         events = self.send(**(kinds | sent | fields))
-        if events[0].order_id:
+        if not events[0].reason:
             self.order_id = events[0].order_id
         return RejectReason(events[0].reason).name
 
@@ -112,7 +113,9 @@ class House:
 
     def cancel(self, account: int, order_id: int) -> str:
         """End an order."""
-        return self.told(CommandKind.CANCEL, account=account, order_id=order_id)
+        events = self.send(CommandKind.CANCEL, account=account, order_id=order_id)
+        ended = events[0].reason == RejectReason.CANCELED_BY_CLIENT
+        return "NONE" if ended else RejectReason(events[0].reason).name
 
     def trade(self, buyer: int, seller: int, price: int, lots: int, **fields: Any) -> None:
         """The buyer takes what the seller offers."""
@@ -197,7 +200,8 @@ class House:
             named = {"order_type": Scope.ACCOUNT, "order_id": number, "qty_lots": value}
             return self.told(CommandKind.RULE, **named, **by_risk)
         if demand.what == "mass_cancel":
-            return self.told(CommandKind.MASS_CANCEL, side=BOTH_SIDES, **by_risk)
+            events = self.send(CommandKind.MASS_CANCEL, side=BOTH_SIDES, **by_risk)
+            return RejectReason(events[-1].reason).name
         if demand.what == "liquidation":
             closes = {"order_type": MARKET, "time_in_force": TimeInForce.IOC}
             closes |= {"flags": CommandFlag.LIQUIDATION, "side": BUY if value > 0 else SELL}

@@ -212,7 +212,7 @@ class Risk:
         self._value(command)
         reason, priced, hold = self._check_new(command)
         if reason:
-            if position and command.flags & CommandFlag.LIQUIDATION:
+            if position and hold.liquidation and reason != RejectReason.NOT_IN_BREACH:
                 position.tried = True
             return reason, priced
         state.holds[command.order_id] = hold
