@@ -12,7 +12,7 @@ import pytest
 
 from engine.messages import CommandKind, Decision, Message, OrderType, SequencedCommand, TimeInForce
 from engine.process import Loop, build_loop
-from engine.risk import step_risk
+from engine.risk.stage import step_risk
 from engine.stage import copy_words
 from engine.topology import DRIVER, plan, usable_cores
 from engine.venue import VenueMemory, create_private

@@ -35,6 +35,9 @@ SCHEDULE_MAX: Final = 4096
 ORDERS_MAX: Final = 1 << 20
 """Resting orders in one venue. 64 bytes each, touched as they are used."""
 
+POSITIONS_MAX: Final = 1 << 17
+"""Accounts times the instruments in which they ever had an order. 192 bytes each, as used."""
+
 ORDER_MAP_SLOTS: Final = 1 << 20
 """Entries of the order id map; ids are dense, so collisions need ids this far apart."""
 

@@ -10,13 +10,13 @@ from typing import Final
 
 from engine.ingest import IngestPorts, step_ingest
 from engine.intake import IngestState
-from engine.ledger import RiskState
 from engine.limits import BATCH_MAX, SHARDS_MAX
 from engine.matching import MatchingPorts, MatchingState, step_matching
 from engine.membership import settle_in
-from engine.risk import RiskPorts, step_risk
+from engine.risk.stage import RiskPorts, step_risk
+from engine.risk.state import RiskState
 from engine.stage import Telemetry
-from engine.topology import INGEST, RISK, ProcessPlan
+from engine.topology import INGEST, RISK, ProcessPlan, order_ring
 from engine.venue import VenueMemory
 from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED
 from ipc.distant import distant, link
@@ -166,7 +166,8 @@ def _connect_risk(venue: VenueMemory, ports: RiskPorts) -> None:
     venue.point_at_events(ports.events, RISK)
     ports.decisions.ring = venue.rings["decisions"]
     resume(ports.decisions.ring)
-    ports.reference = venue.reference
+    ports.orders.ring = venue.rings[order_ring(RISK)]
+    resume(ports.orders.ring)
     _connect_telemetry(venue, RISK, ports.telemetry)
 
 

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, Any, Final, NamedTuple
 
-from engine.instruments import ASSET_NAME, SYMBOL, Asset, Instrument
+from engine.instruments import ASSET_NAME, COLLAR_BPS_MAX, SYMBOL, Asset, Instrument
 from engine.limits import ACCOUNTS_MAX, BALANCE_MAX, TIERS_MAX
 from engine.messages import AccountKind, Prevention, Scope
 from engine.scale import Scale
 from engine.schema import Problems, anything, choice, read, whole
-
-RULE_BPS_MAX: Final = 1_000_000
-"""Widest collar or breaker: a hundred times the reference."""
 
 RATE_MAX: Final = 1_000_000_000
 """Orders in a second, and at once: one a nanosecond, so that an interval is never 0."""
@@ -90,7 +87,7 @@ _ALL: Final = tuple(Scope)
 _ACCOUNT: Final = (Scope.ACCOUNT,)
 _DECLARED: Final[Mapping[RuleNumber, tuple[str, int, tuple[Scope, ...]]]] = {
     RuleNumber.QTY_MAX_LOTS: ("lots", BALANCE_MAX, _ALL),
-    RuleNumber.COLLAR_BPS: ("bps", RULE_BPS_MAX, _ALL),
+    RuleNumber.COLLAR_BPS: ("bps", COLLAR_BPS_MAX, _ALL),
     RuleNumber.LONG_MAX_LOTS: ("lots", BALANCE_MAX, _ALL),
     RuleNumber.SHORT_MAX_LOTS: ("lots", BALANCE_MAX, _ALL),
     RuleNumber.OPEN_ORDERS_MAX: ("orders", BALANCE_MAX, _ALL),
@@ -102,7 +99,7 @@ _DECLARED: Final[Mapping[RuleNumber, tuple[str, int, tuple[Scope, ...]]]] = {
     RuleNumber.REDUCE_ONLY: ("switch", 1, _ALL),
     RuleNumber.KILLED: ("switch", 2, _ALL),
     RuleNumber.RESTRICTED: ("switch", 1, _ALL),
-    RuleNumber.BREAKER_BPS: ("bps", RULE_BPS_MAX, (Scope.VENUE, Scope.SYMBOL)),
+    RuleNumber.BREAKER_BPS: ("bps", COLLAR_BPS_MAX, (Scope.VENUE, Scope.SYMBOL)),
     RuleNumber.KIND: ("number", max(AccountKind), _ACCOUNT),
     RuleNumber.TIER: ("number", TIERS_MAX - 1, _ACCOUNT),
     RuleNumber.GROUP: ("number", ACCOUNTS_MAX - 1, _ACCOUNT),

@@ -9,15 +9,15 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from engine.balances import balance_of
 from engine.config import Config
 from engine.intake import IngestState, create_ingest
-from engine.ledger import RiskState, create_risk
 from engine.limits import ORDERS_MAX
 from engine.matching import MatchingState, create_matching
 from engine.messages import MESSAGE_BYTES
 from engine.reference import ReferenceData
 from engine.reference_writer import write_reference
+from engine.risk.setup import create_risk, deposit
+from engine.risk.state import RiskState
 from engine.topology import RingPlan, Topology
 from ipc import memory, segment
 from ipc.clock import calibrate
@@ -150,10 +150,7 @@ def _lay_out(
     create_ingest(ingest, reference, secrets.randbits(61))
     risk = RiskState(_place(place, "state.risk", RiskState))
     create_risk(risk, reference, orders_limit)
-    for account in config.accounts:
-        for balance in account.balances:
-            held = balance_of(risk.balances, account.number, balance.asset_index)
-            held.available = balance.units
+    deposit(risk, config)
     matching = tuple(
         MatchingState(_place(place, f"state.{stage}", MatchingState)) for stage in topology.shards
     )

@@ -13,11 +13,11 @@ from engine.config import Config
 from engine.driver import Driver, run_drive
 from engine.ingest import IngestPorts
 from engine.intake import IngestState
-from engine.ledger import RiskState
 from engine.market.commands import link_special
 from engine.matching import MatchingPorts, MatchingState
 from engine.process import build_loop, call_ingest, call_matching, call_risk, run_loop
-from engine.risk import RiskPorts
+from engine.risk.stage import RiskPorts
+from engine.risk.state import RiskState
 from engine.topology import DRIVER, plan
 from engine.venue import create_private
 from ipc.distant import link

@@ -69,8 +69,8 @@ class Engine:
 
     def balance(self, account: int, asset: int) -> twin.Balance:
         """What risk's table says."""
-        entry = self.venue.venue.risk.balances.table[account * ASSETS_MAX + asset]
-        return twin.Balance(entry.available, entry.reserved)
+        entry = self.venue.venue.risk.purses[account * ASSETS_MAX + asset]
+        return twin.Balance(entry.total - entry.reserved, entry.reserved)
 
     def release(self) -> None:
         """Give the venue's memory back."""

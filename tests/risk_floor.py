@@ -13,6 +13,7 @@ from engine.limits import ASSETS_MAX
 from engine.messages import (
     EVENT_CODECS,
     MESSAGE_BYTES,
+    AccountKind,
     CommandFlag,
     CommandKind,
     RejectReason,
@@ -22,8 +23,8 @@ from engine.messages import Decision as EngineDecision
 from engine.messages import SequencedCommand as EngineSequenced
 from engine.process import build_loop
 from engine.reference import TERM_NUMBERS
-from engine.risk import step_risk
-from engine.topology import DRIVER, plan
+from engine.risk.stage import step_risk
+from engine.topology import DRIVER, INGEST, RISK, order_ring, plan
 from engine.venue import VenueMemory, create_private
 from ipc import memory
 from ipc.record import Codec
@@ -67,6 +68,8 @@ class Floor:
         self.loop = build_loop(self.memory, engine)
         self.twin = market.venue().risk
         self.order_id = 0
+        self.last_decision: Any = None
+        self.risk_source = topology.risk_source
         self._sent = {"commands": 0, "events": 0}
 
     def decide(self, kind: int, **fields: Any) -> Any:
@@ -79,7 +82,8 @@ class Floor:
         assert ready(ring, cursor, 2) == 1, "one command, one decision"
         made = DECISION.values._make(DECISION.struct.unpack(self._slot(ring, cursor.position)))
         consume(cursor, 1)
-        wanted = self.twin.decide(command)
+        self.made = made
+        wanted = self.last_decision = self.twin.decide(command)
         for name in Decision._fields:
             if name not in Terms.fields or made.flags & CommandFlag.TERMS:
                 found = getattr(made, name)
@@ -94,9 +98,9 @@ class Floor:
         kinds = {"kind": 1, "order_type": 1, "time_in_force": 1, "order_id": self.order_id}
         return self.decide(**(kinds | order | fields))
 
-    def set_term(self, name: str, value: int) -> None:
+    def set_term(self, name: str, value: int, instrument: int = 0) -> None:
         """An INSTRUMENT command."""
-        changed = {"order_id": TERM_NUMBERS[name], "qty_lots": value}
+        changed = {"order_id": TERM_NUMBERS[name], "qty_lots": value, "instrument": instrument}
         assert self.decide(CommandKind.INSTRUMENT, **changed).reason == RejectReason.NONE
 
     def apply(self, kind: int, **fields: Any) -> None:
@@ -124,15 +128,28 @@ class Floor:
             total = 0
             for account, owned in self.twin.balances.items():
                 balance = self.balance(account, asset)
-                assert balance == owned.get(asset, Balance()), (account, asset)
+                wanted = owned.get(asset, Balance())
+                assert balance == wanted, (account, asset, balance, wanted)
                 total += balance.available + balance.reserved
-            deposited = sum(each.get(asset, 0) for each in self.market.balances.values())
-            assert total == deposited, f"asset {asset}"
+            assert total + self.on_margin(asset) == self.memory.risk.deposited[asset], asset
+
+    def on_margin(self, asset: int) -> int:
+        """Units of an asset that are not in a balance: margin accounts have positions instead."""
+        risk, units = self.memory.risk, 0
+        for index in range(1, risk.positions.count + 1):
+            position = risk.positions.table[index]
+            terms = self.market.instruments[position.instrument]
+            if risk.owners[position.account].kind == AccountKind.MARGIN:
+                if asset == terms.quote_asset_index:
+                    units -= position.cost
+                if asset == terms.base_asset_index:
+                    units += position.net * terms.base_units_per_lot
+        return units
 
     def balance(self, account: int, asset: int) -> Balance:
         """What the engine's table says."""
-        entry = self.memory.risk.balances.table[account * ASSETS_MAX + asset]
-        return Balance(entry.available, entry.reserved)
+        entry = self.memory.risk.purses[account * ASSETS_MAX + asset]
+        return Balance(entry.total - entry.reserved, entry.reserved)
 
     def release(self) -> None:
         """Give the memory back."""
@@ -141,8 +158,25 @@ class Floor:
         for part in (*states, parts.reference, parts.counters, *parts.rings.values()):
             memory.forget(memory.find(part.address, 1))
 
+    def sent_by_risk(self) -> list[dict[str, Any]]:
+        """Commands that risk has sent by itself since the last call, as ingest would take them."""
+        ring, cursor = (
+            self.memory.rings[order_ring(RISK)],
+            self.memory.cursor(order_ring(RISK), INGEST),
+        )
+        found = []
+        for number in range(ready(ring, cursor, 100)):
+            raw = self._slot(ring, cursor.position + number)
+            values = SEQUENCED.values._make(SEQUENCED.struct.unpack(raw))._asdict()
+            values |= {"source": self.risk_source, "source_sequence": values["sequence"]}
+            for name in ("sequence", "stamp_ticks", "client_order_id", "time_ns", "reason"):
+                del values[name]
+            found.append(values)
+        consume(cursor, len(found))
+        return found
+
     def _step(self) -> None:
-        assert step_risk(self.loop.risk, self.loop.risk_ports, 1) == 1
+        assert step_risk(self.loop.risk, self.loop.risk_ports, 1) >= 1
 
     def _write(self, name: str, raw: bytes) -> int:
         """Publish one message; its sequence."""

@@ -160,11 +160,14 @@ class Pit:
         """What the live orders of an account can cost, from the rules alone."""
         total = 0
         for order in self.live.values():
-            if order["account"] == account and (order["side"] == BUY) == (asset == QUOTE):
-                units = order["leaves"] * 10
-                if asset == QUOTE:
-                    units = max(-(-order["price"] * order["leaves"] // 10), 0)
-                total += units
+            if order["account"] != account:
+                continue
+            price = order["price"] if order["side"] == BUY else -order["price"]
+            if asset == QUOTE:
+                # A sale at a price below zero costs money, too.
+                total += max(-(-price * order["leaves"] // 10), 0)
+            elif order["side"] == SELL:
+                total += order["leaves"] * 10
         return total
 
 

@@ -114,9 +114,9 @@ def test_money_is_the_same_with_any_number_of_shards(venues: Any) -> None:
     for shards in (1, 3):
         venue = venues(shards)
         venue.run(commands)
-        table = venue.venue.risk.balances.table
+        table = venue.venue.risk.purses
         entries = [table[account * ASSETS_MAX + asset] for account in ACCOUNTS for asset in (0, 1)]
-        found.append([(entry.available, entry.reserved) for entry in entries])
+        found.append([(entry.total, entry.reserved) for entry in entries])
     assert found[0] == found[1]
 
 

@@ -36,8 +36,9 @@ TERMS = Instrument(
 class House:
     """A venue in which Alice has money and Bob has the goods."""
 
-    def __init__(self, terms: Instrument = TERMS, **limits: int) -> None:
-        funds = {ALICE: {QUOTE: 1_000}, BOB: {BASE: 400}}
+    def __init__(self, terms: Instrument = TERMS, bobs_money: int = 0, **limits: int) -> None:
+        funds = {ALICE: {QUOTE: 1_000}, BOB: {BASE: 400, QUOTE: bobs_money}}
+        self.money = 1_000 + bobs_money
         self.venue = Venue([terms], funds, **limits)
         self.audit = Audit()
         self.sent = 0
@@ -46,7 +47,7 @@ class House:
         self.sent += 1
         events = self.venue.submit(Command(self.sent, kind, **fields))
         self.audit.apply(events)
-        for asset, total in ((QUOTE, 1_000), (BASE, 400)):
+        for asset, total in ((QUOTE, self.money), (BASE, 400)):
             owned = [self.balance(account, asset) for account in (ALICE, BOB)]
             assert sum(each.available + each.reserved for each in owned) == total
         return events
@@ -102,12 +103,14 @@ def test_a_fill_settles_rounded_down_and_releases_the_rest(house: House) -> None
     assert house.balance(ALICE, QUOTE) == Balance(1_000 - 15 - 3 - 4, 4), "floor(3.3), ceil(3.3)"
 
 
-def test_a_purchase_below_zero_costs_nothing(house: House) -> None:
+def test_a_purchase_below_zero_costs_nothing_and_a_sale_does() -> None:
+    house = House(bobs_money=209)
     house.new(ALICE, BUY, -11, 7)
     assert house.balance(ALICE, QUOTE) == Balance(1_000, 0)
-    house.new(BOB, SELL, -100, 7)
+    assert house.new(BOB, SELL, -100, 7) == "INSUFFICIENT_BALANCE", "210 units"
+    assert house.new(BOB, SELL, -99, 7) == "NONE", "ceil(207.9)"
     assert house.balance(ALICE, QUOTE) == Balance(1_024, 0), "floor(-23.1)"
-    assert house.balance(BOB, QUOTE) == Balance(-24, 0)
+    assert house.balance(BOB, QUOTE) == Balance(209 - 24, 0)
 
 
 def test_limits_are_checked_in_order(house: House) -> None:
@@ -158,8 +161,11 @@ def test_no_collar_without_a_reference() -> None:
     ],
 )
 def test_market_orders_get_a_price(side: int, bps: int, reference: int, price: int) -> None:
-    """Without protection a buyer's limit is what the largest notional, 600 units, buys."""
-    house = House(TERMS._replace(collar_bps=bps, reference_ticks=reference))
+    """Without protection a buyer's limit is what the largest notional, 600 units, buys.
+
+    A seller's limit below zero is what can be paid: 90 units are 100 ticks for 3 lots.
+    """
+    house = House(TERMS._replace(collar_bps=bps, reference_ticks=reference), bobs_money=90)
     account = ALICE if side == BUY else BOB
     sent = {"account": account, "side": side, "qty_lots": 3, "price_ticks": 77}
     events = house.send(CommandKind.NEW, order_type=MARKET, time_in_force=TimeInForce.IOC, **sent)

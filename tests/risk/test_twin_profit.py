@@ -131,9 +131,8 @@ def _command(sequence: int, kind: int = CommandKind.NEW, **fields: int) -> objec
     return Command(sequence, kind, **fields)
 
 
-def test_a_sale_below_zero_reserves_what_it_may_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sale_below_zero_reserves_what_it_may_cost() -> None:
     """3 lots at -15 are 4.5 units, so 5; a fee of 2 % of these is a tenth: one unit."""
-    monkeypatch.setattr("tests.twin.risk.reserving.SALES_BELOW_ZERO_RESERVE", True)
     rates = {"maker_rates": (20_000,) * 8, "taker_rates": (0,) * 8}
     house = House(PLAIN._replace(price_min_ticks=-100, initial_bps=0, **rates))
     assert house.new(ALICE, SELL, -15, 3) == "NONE"

@@ -5,10 +5,10 @@ from typing import Final
 
 from engine.config import Config
 from engine.intake import IngestState
-from engine.ledger import RiskState
 from engine.matching import MatchingState
 from engine.messages import MESSAGE_BYTES
 from engine.reference import ReferenceData
+from engine.risk.state import RiskState
 from engine.topology import plan
 from engine.venue import COUNTERS, REFERENCE
 from ipc.counters import CountersFile

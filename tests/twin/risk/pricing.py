@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from engine.messages import CommandFlag, OrderType, RejectReason, Side, Trigger
 from engine.rules import RuleNumber
+from tests.twin.instrument import Instrument
 from tests.twin.messages import Sequenced
 from tests.twin.risk import rules
 from tests.twin.risk.money import BPS, INT64_MAX, cost, overflows, payable, payment
@@ -84,7 +85,7 @@ def _faults_of_market(state: State, command: Sequenced) -> Iterator[RejectReason
         budget = _budget(state, command)
         scarce = budget is not None and budget <= most
         yield RejectReason.INSUFFICIENT_BALANCE if scarce else RejectReason.NOTIONAL_ABOVE_MAX
-    if buys and overflows(instrument, command.price_ticks, lots):
+    if overflows(instrument, command.price_ticks, lots):
         yield RejectReason.NOTIONAL_OVERFLOW
 
 
@@ -116,19 +117,23 @@ def collar_reference(state: State, command: Sequenced) -> int:
     price = state.last_prices.get(index, 0)
     if instrument.collar_reference == BEST:
         bid, ask = state.tops.get(index, (None, None))
-        price = (ask if command.side == Side.BUY else bid) or price
+        best = ask if command.side == Side.BUY else bid
+        if best is not None:
+            return best
     elif instrument.collar_reference == MID:
         price = middle(state, index) or price
     return price or instrument.reference_ticks
 
 
 def _budget(state: State, command: Sequenced) -> int | None:
-    """What a purchase can pay without its fee; None where nothing is paid with money."""
+    """What an order can pay without its fee; None where nothing is paid with money."""
     account, index = command.account, command.instrument
     if state.is_margin(account):
         return None
     asset = state.instruments[index].quote_asset_index
-    return payable(state.purse(account, asset).available, fee_rate(state, account, index))
+    return payable(
+        state.purse(account, asset).available, fee_rate(state, account, index, command.side)
+    )
 
 
 def _protective_price(state: State, command: Sequenced) -> int:
@@ -142,19 +147,28 @@ def _protective_price(state: State, command: Sequenced) -> int:
         band = abs(reference) * bps // BPS
         price = reference + band if command.side == Side.BUY else reference - band
         price = max(lowest, min(highest, price))
+    unit = command.qty_lots * instrument.notional_multiplier
+    farthest = (INT64_MAX - instrument.notional_divisor) // unit
+    own = _budget(state, command)
     if command.side == Side.SELL:
+        if price < 0:
+            worst = farthest
+            if own is not None:
+                worst = min(worst, max(0, _affordable(instrument, own, unit)))
+            price = max(price, -worst)
         valid = instrument.step_up(price)
         return valid if valid <= highest else instrument.step_down(highest)
-    unit = command.qty_lots * instrument.notional_multiplier
-    price = min(price, (INT64_MAX - instrument.notional_divisor) // unit)
+    price = min(price, farthest)
     if command.flags & CommandFlag.LIQUIDATION:
         return instrument.step_down(price)
     budget = notional_max(state, account, index)
-    own = _budget(state, command)
     budget = budget if own is None else min(budget, own)
+    return instrument.step_down(min(price, _affordable(instrument, budget, unit)))
+
+
+def _affordable(instrument: Instrument, budget: int, unit: int) -> int:
+    """The highest price at which a quantity of so many multiplied lots costs at most this."""
     if abs(budget * instrument.notional_divisor) > INT64_MAX:
         # The engine rounds down once more here rather than to leave int64.
-        price = min(price, budget // unit * instrument.notional_divisor)
-    else:
-        price = min(price, budget * instrument.notional_divisor // unit)
-    return instrument.step_down(price)
+        return budget // unit * instrument.notional_divisor
+    return budget * instrument.notional_divisor // unit

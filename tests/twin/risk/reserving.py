@@ -7,9 +7,6 @@ from tests.twin.risk.state import Hold, Position, State
 QUOTE, RECEIVED = range(2)
 """`fee_asset` of an instrument."""
 
-SALES_BELOW_ZERO_RESERVE = False
-"""The engine's stage reserves no quote for sales below zero yet; True as soon as it does."""
-
 
 def rates(state: State, account: int, index: int) -> tuple[int, int]:
     """What an order pays as resting and as incoming order, in millionths."""
@@ -19,9 +16,9 @@ def rates(state: State, account: int, index: int) -> tuple[int, int]:
     return instrument.maker_rates[tier], instrument.taker_rates[tier]
 
 
-def fee_rate(state: State, account: int, index: int) -> int:
-    """The largest rate that a purchase may have to pay in the quote asset."""
-    if state.instruments[index].fee_asset == RECEIVED:
+def fee_rate(state: State, account: int, index: int, side: int) -> int:
+    """The largest rate that an order may have to pay in the quote asset."""
+    if state.instruments[index].fee_asset == RECEIVED and side == Side.BUY:
         return 0
     return max(*rates(state, account, index), 0)
 
@@ -42,7 +39,7 @@ def needs(state: State, hold: Hold, price_ticks: int, lots: int) -> dict[int, in
         fee = 0 if hold.fee_in_base else fee_at_most(units, rate)
         return {instrument.quote_asset_index: units + fee}
     needed = {instrument.base_asset_index: lots * instrument.base_units_per_lot}
-    if price_ticks < 0 and SALES_BELOW_ZERO_RESERVE:
+    if price_ticks < 0:
         units = cost(instrument, -price_ticks, lots)
         needed[instrument.quote_asset_index] = units + fee_at_most(units, rate)
     return needed

@@ -201,16 +201,10 @@ class Risk:
         """The reason to refuse a new order, if any, and the order, which may have got a price."""
         state = self.state
         position = state.position_of.get((command.account, command.instrument))
-        if command.kind == CommandKind.CHECK:
-            # It must come out as a NEW would, and leave the position as it was.
-            before = position.figures if position else None
-            self._value(command)
-            reason, priced, _ = self._check_new(command)
-            if position and before:
-                position.figures = before
-            return reason, priced
         self._value(command)
         reason, priced, hold = self._check_new(command)
+        if command.kind == CommandKind.CHECK:
+            return reason, priced
         if reason:
             if position and hold.liquidation and reason != RejectReason.NOT_IN_BREACH:
                 position.tried = True

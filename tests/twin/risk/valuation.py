@@ -60,7 +60,7 @@ def figures_of(state: State, account: int, instrument: int, holding: Holding) ->
         cost=cost,
         buys=buys,
         sells=sells,
-        gross=value(state, instrument, max(longest, shortest)),
+        gross=abs(value(state, instrument, max(longest, shortest))),
         initial=initial,
         maintenance=maintenance,
         open_units=buy_units + sell_units,

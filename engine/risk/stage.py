@@ -1,0 +1,220 @@
+"""The risk stage: one decision for each command.
+
+Risk owns accounts, positions and a reservation for every live order. It first applies the events
+that matching has published (engine.risk.settling), then decides commands (engine.risk.deciding);
+the decision records how many events it had seen (`ev_wm`), so that it can be derived again; with
+several matching shards a WATERMARK before it records that of each. Integer arithmetic only.
+Cancels of a known account always pass: whether an order exists is matching's to say. Commands of
+whoever runs the venue (phases, ticks, terms, snapshots) pass whatever account they name. Between
+all this risk sends commands of its own where prices have broken a limit (engine.risk.warden).
+
+Money: a price of p ticks and a quantity of q lots are worth p * q * multiplier / divisor units
+of the quote asset, by the terms that the INSTRUMENT commands decided so far have left.
+"""
+
+from typing import Final
+
+from engine.limits import ACCOUNTS_MAX, BATCH_MAX, SHARDS_MAX
+from engine.messages import (
+    PLAIN_BYTES,
+    CommandKind,
+    Decision,
+    Event,
+    Listing,
+    RejectReason,
+    SequencedCommand,
+)
+from engine.reference import apply_instrument
+from engine.risk.amending import decide_amend
+from engine.risk.deciding import decide_new, set_prevention
+from engine.risk.gates import begin_day, count_cancel
+from engine.risk.governing import decide_funds, decide_rule, set_mark
+from engine.risk.settling import apply_event
+from engine.risk.state import RiskState
+from engine.risk.valuation import ROUND_MAX, refresh_mark, value_round
+from engine.risk.warden import has_business, hear_tick, take_turn
+from engine.stage import (
+    Outbox,
+    Telemetry,
+    Word,
+    copy_message,
+    count_batch,
+    deliver,
+    next_slot,
+    open_outbox,
+)
+from ipc.jit import inlined, kernel
+from ipc.record import Record
+from ipc.ring import Inbox, RingGroup, consume, ready, slot
+
+EVENTS_BATCH_MAX: Final = 4 * BATCH_MAX
+"""Events applied in one step before commands are decided."""
+
+
+class RiskPorts(Record):
+    """The rings of the risk stage; process-local."""
+
+    commands: Inbox
+    events: RingGroup
+    "One ring of each matching shard, in their order."
+    decisions: Outbox
+    orders: Outbox
+    "Risk's own order ring."
+    telemetry: Telemetry
+
+
+# --- all commands ----------------------------------------------------------------------------
+
+
+@inlined
+def decide(state: RiskState, decision: Decision) -> int:
+    """The verdict on one well-formed command: a reason to refuse it, or NONE."""
+    kind = decision.kind
+    if kind >= CommandKind.PHASE and kind != CommandKind.CHECK:
+        return decide_other(state, decision)
+    if decision.account >= ACCOUNTS_MAX:
+        return RejectReason.UNKNOWN_ACCOUNT.value
+    owner = state.owners[decision.account]
+    if owner.known == 0:
+        return RejectReason.UNKNOWN_ACCOUNT.value
+    if kind == CommandKind.CANCEL:
+        count_cancel(state, decision)
+        return RejectReason.NONE.value
+    if kind == CommandKind.MASS_CANCEL:
+        return RejectReason.NONE.value
+    set_prevention(owner, decision)
+    terms = state.terms[decision.instrument]
+    if kind == CommandKind.AMEND:
+        return decide_amend(state, terms, decision)
+    return decide_new(state, terms, decision)
+
+
+@kernel
+def decide_other(state: RiskState, decision: Decision) -> int:
+    """A command of whoever runs the venue, or of risk itself."""
+    kind = decision.kind
+    if kind == CommandKind.INSTRUMENT:
+        change_terms(state, decision)
+    elif kind == CommandKind.FUNDS:
+        return decide_funds(state, decision)
+    elif kind == CommandKind.RULE:
+        return decide_rule(state, decision)
+    elif kind == CommandKind.MARK:
+        set_mark(state, decision)
+    elif kind == CommandKind.TICK:
+        hear_tick(state)
+    return RejectReason.NONE.value
+
+
+@kernel
+def change_terms(state: RiskState, decision: Decision) -> None:
+    """An INSTRUMENT command, which ingest has checked: the commands after it see its number."""
+    index = decision.instrument
+    apply_instrument(state.terms[index], decision.order_id, decision.qty_lots)
+    if decision.order_id == Listing.LIST:
+        quote = state.quotes[index]
+        quote.last = quote.external = quote.has_bid = quote.has_ask = 0
+        quote.day = -1
+    refresh_mark(state, index)
+
+
+@inlined
+def decide_command(state: RiskState, ports: RiskPorts, address: int) -> None:
+    """Write the decision on one sequenced command."""
+    command = SequencedCommand(address)
+    decision = Decision(next_slot(ports.decisions))
+    copy_message(decision.address, command.address)
+    decision.ev_wm = state.ev_wm
+    decision.group = decision.prevention = decision.maker_rate = decision.taker_rate = 0
+    if decision.time_ns >= state.next_day:
+        begin_day(state, decision.time_ns)
+    if decision.reason == RejectReason.NONE:
+        decision.reason = decide(state, decision)
+    if decision.reason == RejectReason.NONE:
+        state.accepted += 1
+    else:
+        state.refused += 1
+        state.reasons[decision.reason] += 1
+    value_round(state, ROUND_MAX if decision.kind == CommandKind.TICK else 1)
+
+
+# --- the stage -------------------------------------------------------------------------------
+
+
+@kernel
+def apply_events(state: RiskState, ports: RiskPorts) -> int:
+    """Apply what the matching shards have published; returns how many events.
+
+    What they do to balances and reservations does not depend on the order of the rings.
+    """
+    applied = 0
+    for shard in range(ports.events.count):
+        inbox = ports.events.sources[shard]
+        waiting = ready(inbox.ring, inbox.cursor, EVENTS_BATCH_MAX)
+        first = inbox.cursor.position
+        assert first == state.watermarks[shard], "apply_events: not where risk stopped reading"
+        for index in range(waiting):
+            event = Event(slot(inbox.ring, first + index))
+            assert event.sequence == first + index + 1, "apply_events: an event is missing"
+            apply_event(state, event)
+        if waiting > 0:
+            state.watermarks[shard] = first + waiting
+            if shard == 0:
+                state.ev_wm = first + waiting
+            else:
+                state.untold = 1
+        consume(inbox.cursor, waiting)
+        applied += waiting
+    return applied
+
+
+@kernel
+def tell_watermarks(state: RiskState, ports: RiskPorts) -> None:
+    """A WATERMARK before the next decision: how far each shard's events have been applied.
+
+    With it and `ev_wm`, which has no room for more than shard 0, every decision can be derived
+    again.
+    """
+    decision = Decision(next_slot(ports.decisions))
+    for word in range(1, PLAIN_BYTES >> 3):  # the first one is for `publish`
+        Word(decision.address + word * 8).value = 0
+    decision.kind = CommandKind.WATERMARK
+    decision.ev_wm = state.ev_wm
+    for shard in range(SHARDS_MAX):
+        decision.client_order_id[shard] = state.watermarks[shard]
+    state.untold = 0
+
+
+@kernel
+def act(state: RiskState, ports: RiskPorts) -> int:
+    """Send the next command of risk's own, if one is due; returns how many."""
+    if open_outbox(ports.orders, 1) == 0:
+        return 0
+    sent = take_turn(state, ports.orders)
+    deliver(ports.orders, ports.telemetry)
+    return sent
+
+
+@kernel
+def step_risk(state: RiskState, ports: RiskPorts, message_max: int) -> int:
+    """Apply events, then decide up to `message_max` commands; returns how much was done."""
+    applied = apply_events(state, ports)
+    if state.warden.awaited == 0 and has_business(state):
+        applied += act(state, ports)
+    inbox = ports.commands
+    waiting = ready(inbox.ring, inbox.cursor, message_max)
+    if waiting == 0:
+        return applied
+    room = open_outbox(ports.decisions, waiting + state.untold) - state.untold
+    if room <= 0:
+        ports.telemetry.statistics.blocked += 1
+        return applied
+    if state.untold != 0:
+        tell_watermarks(state, ports)
+    first = inbox.cursor.position
+    for index in range(room):
+        decide_command(state, ports, slot(inbox.ring, first + index))
+    now = deliver(ports.decisions, ports.telemetry)
+    count_batch(inbox, room, now, ports.telemetry)
+    consume(inbox.cursor, room)
+    return applied + room

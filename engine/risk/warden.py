@@ -1,0 +1,256 @@
+"""What risk does by itself: margin calls, liquidations, loss stops, cancels, halts.
+
+The conditions are found where positions are valued (engine.risk.valuation) and wait as alarms and
+marks in the state. Here they become ordinary commands in risk's own order ring, one at a time: the
+next one is written when the last one has its answer. Ingest sequences them like all others, so
+nothing that risk does is hidden from the journal or from a replay.
+"""
+
+from typing import Final
+
+from engine.limits import ASSETS_MAX, INSTRUMENTS_MAX
+from engine.messages import (
+    BOTH_SIDES,
+    MESSAGE_BYTES,
+    AccountKind,
+    Command,
+    CommandFlag,
+    CommandKind,
+    Funds,
+    OrderType,
+    Phase,
+    Scope,
+    Side,
+    TimeInForce,
+)
+from engine.risk.purses import available_units, purse_of
+from engine.risk.state import ALARMS_MAX, NO_POSITION, MarginState, Purse, RiskState
+from engine.risk.valuation import (
+    has_lost_too_much,
+    is_below_maintenance,
+    is_due,
+    is_to_be_called,
+    raise_alarm,
+)
+from engine.rules import RuleNumber
+from engine.stage import Outbox, Word, next_slot
+from ipc.jit import inlined, kernel
+
+LOOKED_AT_MAX: Final = 1024
+"""Positions or instruments that one step looks through for the next one to act on."""
+
+
+@inlined
+def blank_command(state: RiskState, out: Outbox, kind: int) -> Command:
+    """The next command of risk's own; whoever calls fills it."""
+    address = next_slot(out)
+    for word in range(MESSAGE_BYTES >> 3):
+        Word(address + word * 8).value = 0
+    command = Command(address)
+    command.kind = kind
+    warden = state.warden
+    warden.sent += 1
+    warden.awaited = warden.sent
+    return command
+
+
+@inlined
+def tell_state(
+    state: RiskState, out: Outbox, account: int, asset: int, number: int, value: int
+) -> int:
+    """RULE margin_state or loss_state of an account's purse."""
+    command = blank_command(state, out, CommandKind.RULE.value)
+    command.order_type, command.account, command.instrument = Scope.ACCOUNT, account, asset
+    command.order_id, command.qty_lots = number, value
+    return 1
+
+
+@kernel
+def halt_next(state: RiskState, out: Outbox) -> int:
+    """PHASE HALT for the next instrument whose price has moved too far."""
+    warden = state.warden
+    for _ in range(INSTRUMENTS_MAX):
+        warden.halt_cursor = (warden.halt_cursor + 1) % INSTRUMENTS_MAX
+        quote = state.quotes[warden.halt_cursor]
+        if quote.halt_due != 0:
+            quote.halt_due = 0
+            warden.halts_due -= 1
+            command = blank_command(state, out, CommandKind.PHASE.value)
+            command.flags, command.instrument = CommandFlag.TERMS, warden.halt_cursor
+            command.terms.phase = Phase.HALT
+            return 1
+    return 0
+
+
+@inlined
+def cancel_position(state: RiskState, out: Outbox, index: int) -> int:
+    """MASS_CANCEL of one account's orders in one instrument."""
+    position = state.positions.table[index]
+    command = blank_command(state, out, CommandKind.MASS_CANCEL.value)
+    command.account, command.instrument = position.account, position.instrument
+    command.side = BOTH_SIDES
+    return 1
+
+
+@kernel
+def cancel_next(state: RiskState, out: Outbox) -> int:
+    """Cancel the orders of the next position that is to have none."""
+    warden, positions = state.warden, state.positions
+    for _ in range(min(positions.count, LOOKED_AT_MAX)):
+        warden.cancel_cursor += 1
+        if warden.cancel_cursor > positions.count:
+            warden.cancel_cursor = 1
+        position = positions.table[warden.cancel_cursor]
+        if position.cancel_due != 0:
+            position.cancel_due = 0
+            warden.cancels_due -= 1
+            if position.open_buy + position.open_sell != 0:
+                return cancel_position(state, out, warden.cancel_cursor)
+    return 0
+
+
+# --- liquidation -------------------------------------------------------------------------------
+
+
+@kernel
+def close_position(state: RiskState, out: Outbox, index: int) -> int:
+    """A market order against a position, at most of the instrument's largest quantity."""
+    position, warden = state.positions.table[index], state.warden
+    command = blank_command(state, out, CommandKind.NEW.value)
+    command.account, command.instrument = position.account, position.instrument
+    command.side = Side.SELL if position.net > 0 else Side.BUY
+    command.order_type, command.time_in_force = OrderType.MARKET, TimeInForce.IOC
+    command.flags = CommandFlag.LIQUIDATION
+    command.qty_lots = min(abs(position.net), state.terms[position.instrument].qty_max_lots)
+    warden.forced_position, warden.forced_net = index, position.net
+    return 1
+
+
+@kernel
+def cover_debt(state: RiskState, out: Outbox, account: int, asset: int, debt: int) -> int:
+    """A transfer from the insurance account of what it has, at most the debt."""
+    insurance = state.insurance_account
+    if insurance < 0 or insurance == account:
+        return 0
+    units = min(debt, available_units(purse_of(state, insurance, asset)))
+    if units <= 0:
+        return 0
+    command = blank_command(state, out, CommandKind.FUNDS.value)
+    command.account, command.instrument = insurance, asset
+    command.side, command.price_ticks, command.qty_lots = Funds.TRANSFER, account, units
+    return 1
+
+
+@kernel
+def liquidate(state: RiskState, out: Outbox, account: int, asset: int, purse: Purse) -> int:
+    """The next step of a liquidation; 0 if there is nothing to do before the next TICK."""
+    index, held = state.owners[account].first_position, NO_POSITION
+    while index != NO_POSITION:
+        position = state.positions.table[index]
+        if state.terms[position.instrument].quote_asset == asset:
+            if position.open_buy + position.open_sell != 0:
+                return cancel_position(state, out, index)
+            if position.net != 0 and held == NO_POSITION:
+                held = index
+        index = position.next
+    if held != NO_POSITION and purse.stuck == 0:
+        return close_position(state, out, next_to_close(state, account, asset, held))
+    if held != NO_POSITION:
+        return 0
+    if purse.total < 0 and cover_debt(state, out, account, asset, -purse.total) != 0:
+        return 1
+    if is_below_maintenance(state, account, purse):
+        return 0
+    return tell_state(state, out, account, asset, RuleNumber.MARGIN_STATE.value, 0)
+
+
+@kernel
+def next_to_close(state: RiskState, account: int, asset: int, first: int) -> int:
+    """The position to close next: each in turn, so that one without a market stops no other."""
+    warden = state.warden
+    index, seen = state.owners[account].first_position, False
+    while index != NO_POSITION:
+        position = state.positions.table[index]
+        quoted = state.terms[position.instrument].quote_asset == asset
+        if seen and quoted and position.net != 0:
+            warden.last_closed = index
+            return index
+        if index == warden.last_closed:
+            seen = True
+        index = position.next
+    warden.last_closed = first
+    return first
+
+
+# --- alarms ------------------------------------------------------------------------------------
+
+
+@kernel
+def act_on(state: RiskState, out: Outbox, account: int, asset: int, purse: Purse) -> int:
+    """What is due about an account's purse; 0 for nothing just now."""
+    margin_state = RuleNumber.MARGIN_STATE.value
+    if purse.margin_state == MarginState.LIQUIDATING:
+        return liquidate(state, out, account, asset, purse)
+    if is_below_maintenance(state, account, purse):
+        return tell_state(state, out, account, asset, margin_state, MarginState.LIQUIDATING.value)
+    if state.owners[account].kind == AccountKind.MARGIN:
+        called = is_to_be_called(state, account, purse)
+        if called and purse.margin_state == MarginState.GOOD:
+            return tell_state(state, out, account, asset, margin_state, MarginState.CALLED.value)
+        if not called and purse.margin_state == MarginState.CALLED:
+            return tell_state(state, out, account, asset, margin_state, MarginState.GOOD.value)
+    loss_state = RuleNumber.LOSS_STATE.value
+    if purse.loss_state != 0:
+        if purse.loss_day != state.day:
+            return tell_state(state, out, account, asset, loss_state, 0)
+        return 0
+    if has_lost_too_much(state, purse):
+        return tell_state(state, out, account, asset, loss_state, 1)
+    return 0
+
+
+@kernel
+def answer_alarm(state: RiskState, out: Outbox) -> int:
+    """Act on the alarm that waits longest; one about which more is to be done waits again."""
+    warden = state.warden
+    entry = warden.alarms[warden.head & (ALARMS_MAX - 1)]
+    warden.head += 1
+    account, asset = entry // ASSETS_MAX, entry % ASSETS_MAX
+    purse = state.purses[entry]
+    purse.alarmed = 0
+    if not is_due(state, account, purse):
+        return 0
+    fruitless = warden.fruitless + 1
+    done = act_on(state, out, account, asset, purse)
+    raise_alarm(state, account, asset, purse)
+    warden.fruitless = 0 if done != 0 else fruitless
+    return done
+
+
+@inlined
+def has_business(state: RiskState) -> bool:
+    """Whether there is something that risk may have to do."""
+    warden = state.warden
+    alarms = warden.tail - warden.head
+    return alarms > warden.fruitless or warden.cancels_due != 0 or warden.halts_due != 0
+
+
+@kernel
+def take_turn(state: RiskState, out: Outbox) -> int:
+    """Write the next command, if one is due; returns how many there are, 0 or 1."""
+    if state.warden.halts_due != 0 and halt_next(state, out) != 0:
+        return 1
+    if state.warden.cancels_due != 0:
+        return cancel_next(state, out)
+    if state.warden.tail > state.warden.head:
+        return answer_alarm(state, out)
+    return 0
+
+
+@kernel
+def hear_tick(state: RiskState) -> None:
+    """A TICK: liquidations that found nobody are tried again."""
+    warden = state.warden
+    for at in range(warden.head, warden.tail):
+        state.purses[warden.alarms[at & (ALARMS_MAX - 1)]].stuck = 0
+    warden.fruitless = 0
