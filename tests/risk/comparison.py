@@ -1,0 +1,48 @@
+"""All that the engine's risk stage and its twin remember, compared after any step of a storm."""
+
+from typing import Any
+
+from engine.limits import ASSETS_MAX
+from engine.messages import Scope
+from engine.risk.purses import find_position
+from tests.risk.storm import Storm
+from tests.risk.storm_market import QUOTE
+from tests.twin.risk import check_sums
+from tests.twin.risk.state import Figures
+
+
+def compare(storm: Storm) -> None:
+    """All that engine and twin remember is the same, and adds up."""
+    check_sums(storm.risk)
+    engine, twin = storm.floor.memory.risk, storm.risk.state
+    assert engine.positions.count == len(twin.positions)
+    for number, position in enumerate(twin.positions, 1):
+        made = engine.positions.table[number]
+        place = (position.account, position.instrument)
+        assert (made.account, made.instrument) == place
+        assert find_position(engine, *place).address == made.address
+        holding = position.holding
+        for name in holding._fields:
+            assert getattr(made, name) == getattr(holding, name), (place, name)
+        found = [made.worth, made.counted_cost, made.buys, made.sells, made.gross]
+        found += [made.initial, made.maintenance, made.counted_units]
+        assert Figures(*found) == position.figures, (place, found, position)
+    for (scope, entity), purse in purses(storm):
+        sums = storm.risk.sums((scope, entity), QUOTE)
+        for name in Figures._fields:
+            assert getattr(purse, name) == getattr(sums, name), (scope, entity, name)
+    for asset in range(5):
+        assert engine.deposited[asset] == twin.deposited[asset]
+
+
+def purses(storm: Storm) -> list[tuple[tuple[Scope, int], Any]]:
+    """Where the engine keeps the sums of each scope in the quote asset."""
+    engine = storm.floor.memory.risk
+    found: list[tuple[tuple[Scope, int], Any]] = [((Scope.VENUE, 0), engine.venue_purses[QUOTE])]
+    for number in range(4):
+        found.append(((Scope.SYMBOL, number), engine.symbol_purses[number]))
+    for number in range(12):
+        at = number * ASSETS_MAX + QUOTE
+        found.append(((Scope.ACCOUNT, number), engine.purses[at]))
+        found.append(((Scope.GROUP, number), engine.group_purses[at]))
+    return found
