@@ -29,7 +29,7 @@ from engine.risk.prices import check_limits, collar_reference
 from engine.risk.purses import available_units, find_position, position_index, purse_of
 from engine.risk.reservations import bound_rate, count_bound, worse_price
 from engine.risk.state import NO_POSITION, Position, Reservation, RiskState
-from engine.risk.valuation import value_position
+from engine.risk.valuation import refresh_position, value_position
 from ipc.intrinsics import multiply_overflows
 from ipc.jit import inlined, kernel
 
@@ -75,7 +75,7 @@ def decide_amend(state: RiskState, terms: InstrumentTerms, decision: Decision) -
     """
     found = position_index(state, decision.account, decision.instrument)
     if found != NO_POSITION:
-        value_position(state, state.positions.table[found])
+        refresh_position(state, state.positions.table[found])
     index = owned_reservation(state, decision)
     if index != NO_ORDER:
         reservation = state.reservations.orders[index]

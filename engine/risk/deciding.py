@@ -49,7 +49,7 @@ from engine.risk.state import (
     Position,
     RiskState,
 )
-from engine.risk.valuation import value_position
+from engine.risk.valuation import refresh_position, value_position
 from engine.rules import RuleNumber
 from ipc.intrinsics import multiply_overflows
 from ipc.jit import inlined, kernel
@@ -255,7 +255,7 @@ def decide_new(state: RiskState, terms: InstrumentTerms, decision: Decision) -> 
     """A NEW or a CHECK: the reason to refuse it, or NONE; a NEW that passes is reserved for."""
     index = position_index(state, decision.account, decision.instrument)
     if index != NO_POSITION:
-        value_position(state, state.positions.table[index])
+        refresh_position(state, state.positions.table[index])
     set_rates(state, terms, decision)
     commits = 1 if decision.kind == CommandKind.NEW else 0
     if decision.flags & CommandFlag.LIQUIDATION:

@@ -21,6 +21,7 @@ from engine.risk.purses import available_units, purse_of
 from engine.risk.state import MONEY_RULES, RULE_NUMBERS, MarginState, Position, Purse, RiskState
 from engine.risk.state import Scope as ScopeState
 from engine.risk.valuation import (
+    forget_valuations,
     free_units,
     has_lost_too_much,
     is_below_maintenance,
@@ -191,6 +192,8 @@ def set_entity_rule(
     owner.rules[number] = value
     if number == RuleNumber.ORDERS_PER_SECOND:
         owner.interval_ns = SECOND_NS // value if value != 0 else 0
+    elif number == RuleNumber.LEVERAGE_MAX:
+        forget_valuations(state)
     elif number == RuleNumber.KILLED and value == KILL_AND_CANCEL:
         cancel_orders(state, scope, entity, instrument, -1)
 

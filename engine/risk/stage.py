@@ -24,14 +24,14 @@ from engine.messages import (
     RejectReason,
     SequencedCommand,
 )
-from engine.reference import apply_instrument
+from engine.reference import TERM_NUMBERS, apply_instrument
 from engine.risk.amending import decide_amend
 from engine.risk.deciding import decide_new, set_prevention
 from engine.risk.gates import begin_day, count_cancel
 from engine.risk.governing import decide_funds, decide_rule, set_mark
 from engine.risk.settling import apply_event
 from engine.risk.state import RiskState
-from engine.risk.valuation import ROUND_MAX, refresh_mark, value_round
+from engine.risk.valuation import ROUND_MAX, forget_valuations, refresh_mark, value_round
 from engine.risk.warden import has_business, hear_tick, take_turn
 from engine.stage import (
     Outbox,
@@ -49,6 +49,9 @@ from ipc.ring import Inbox, RingGroup, consume, ready, slot
 
 EVENTS_BATCH_MAX: Final = 4 * BATCH_MAX
 """Events applied in one step before commands are decided."""
+
+INITIAL: Final = TERM_NUMBERS["initial_bps"]
+MAINTENANCE: Final = TERM_NUMBERS["maintenance_bps"]
 
 
 class RiskPorts(Record):
@@ -116,6 +119,8 @@ def change_terms(state: RiskState, decision: Decision) -> None:
         quote.last = quote.external = quote.has_bid = quote.has_ask = 0
         quote.day = -1
     refresh_mark(state, index)
+    if decision.order_id == INITIAL or decision.order_id == MAINTENANCE:
+        forget_valuations(state)
 
 
 @inlined

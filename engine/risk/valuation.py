@@ -27,6 +27,9 @@ from ipc.jit import inlined, kernel
 ROUND_MAX: Final = 4096
 """Positions that are valued after a TICK."""
 
+NEVER_VALUED: Final = -(1 << 62)
+"""In place of a mark."""
+
 LOSS_RULE: Final = RuleNumber.DAILY_LOSS_MAX_UNITS.value - FIRST_MONEY_RULE
 
 
@@ -126,6 +129,24 @@ def value_position(state: RiskState, position: Position) -> None:
     watch(state, account, terms.quote_asset, purse)
 
 
+@inlined
+def refresh_position(state: RiskState, position: Position) -> None:
+    """Value a position that has not changed, if its mark has."""
+    instrument = position.instrument
+    if position.mark != state.quotes[instrument].mark:
+        value_position(state, position)
+        return
+    asset, account = state.terms[instrument].quote_asset, position.account
+    watch(state, account, asset, purse_of(state, account, asset))
+
+
+@kernel
+def forget_valuations(state: RiskState) -> None:
+    """Margin terms or leverage have changed: every position's figures are to be found again."""
+    for index in range(1, state.positions.count + 1):
+        state.positions.table[index].mark = NEVER_VALUED
+
+
 @kernel
 def value_round(state: RiskState, count: int) -> None:
     """Value the next `count` positions in the order in which they came to be."""
@@ -134,7 +155,7 @@ def value_round(state: RiskState, count: int) -> None:
         positions.cursor += 1
         if positions.cursor > positions.count:
             positions.cursor = 1
-        value_position(state, positions.table[positions.cursor])
+        refresh_position(state, positions.table[positions.cursor])
 
 
 # --- conditions that prices alone bring about --------------------------------------------------

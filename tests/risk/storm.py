@@ -34,6 +34,7 @@ from tests.risk.storm_market import (
     MOST,
     QUOTE,
     SECOND_NS,
+    TERMS,
 )
 from tests.risk_floor import Floor
 from tests.twin.market import Market
@@ -170,7 +171,8 @@ class Storm:
         """A MARK, or a term that changes the mark."""
         number = self.random.randrange(4)
         if self.random.randrange(3) == 0:
-            self.floor.set_term("reference_ticks", self.random.randrange(50, 150), instrument=0)
+            name, values, place = self.random.choice(TERMS)
+            self.floor.set_term(name, self.random.choice(values), instrument=place)
             self.dseq += 1
             self.mine.extend(self.floor.sent_by_risk())
             return

@@ -74,3 +74,13 @@ MOST = {
     RuleNumber.TIER: 3,
 }
 """Largest values that the storm uses, so that limits are met."""
+
+TERMS = (
+    ("reference_ticks", range(50, 150), 0),
+    ("initial_bps", (1_000, 2_500, 0), 2),
+    ("initial_bps", (1_000, 900), 1),
+    ("maintenance_bps", (500, 800), 1),
+    ("short_selling", (0, 1), 3),
+    ("collar_bps", (0, 3_000), 2),
+)
+"""Terms that change: name, values, instrument."""

@@ -133,6 +133,8 @@ def short_selling(state: State, change: Change) -> Iterator[RejectReason]:
 
 def marginable(state: State, change: Change) -> Iterator[RejectReason]:
     """Whether the instrument is traded on margin."""
+    if change.reducing:
+        return
     if state.is_margin(change.account) and not state.instruments[change.instrument].initial_bps:
         yield RejectReason.NOT_MARGINABLE
 

@@ -322,6 +322,7 @@ class Risk:
             wish = command._replace(side=hold.side)
             change = checks.change_of(state, wish, (more_lots, more_units), hold.reduce_only)
             yield from checks.quantities(state, change)
+            yield from checks.marginable(state, change)
             yield from checks.short_selling(state, change)
             yield from checks.exposures(state, change)
             if not affords(state, hold, needs(state, hold, price_ticks, lots)):
