@@ -148,8 +148,8 @@ def test_each_command_values_the_next_position() -> None:
     assert worths() == [-220, 110, 110], "accepted or not"
 
 
-def test_a_check_values_nothing() -> None:
-    """But it is answered as if it did: at 20 the loss of 80 leaves 20, of which 2 are needed."""
+def test_a_check_values_the_position_first_like_an_order() -> None:
+    """At 20 the loss of 80 leaves 20, of which 2 are needed."""
     house = House(EXTERNAL)
     house.trade(MARGE, ALICE, 100, 10)
     house.tick()
@@ -157,7 +157,7 @@ def test_a_check_values_nothing() -> None:
     for told in ("INITIAL_MARGIN", "NONE"):
         house.risk.state.turn = 0
         assert house.check(MARGE, BUY, 20, 91 if told == "INITIAL_MARGIN" else 90) == told
-        assert house.position(MARGE).figures.worth == 100
+        assert house.position(MARGE).figures.worth == 20
     house.risk.state.turn = 0
     assert house.new(MARGE, BUY, 20, 91) == "INITIAL_MARGIN"
     assert house.position(MARGE).figures.worth == 20

@@ -33,7 +33,7 @@ SWITCH = Bounds(EVERYWHERE, 1)
 
 BOUNDS: dict[int, Bounds] = {
     RuleNumber.QTY_MAX_LOTS: ANY,
-    RuleNumber.COLLAR_BPS: Bounds(EVERYWHERE, 1_000_000),
+    RuleNumber.COLLAR_BPS: Bounds(EVERYWHERE, 100_000),
     RuleNumber.LONG_MAX_LOTS: ANY,
     RuleNumber.SHORT_MAX_LOTS: ANY,
     RuleNumber.OPEN_ORDERS_MAX: ANY,
@@ -45,7 +45,7 @@ BOUNDS: dict[int, Bounds] = {
     RuleNumber.REDUCE_ONLY: SWITCH,
     RuleNumber.KILLED: Bounds(EVERYWHERE, 2),
     RuleNumber.RESTRICTED: SWITCH,
-    RuleNumber.BREAKER_BPS: Bounds(MARKETS, 1_000_000),
+    RuleNumber.BREAKER_BPS: Bounds(MARKETS, 100_000),
     RuleNumber.KIND: Bounds(ACCOUNTS, max(AccountKind)),
     RuleNumber.TIER: Bounds(ACCOUNTS, TIERS_MAX - 1),
     RuleNumber.GROUP: Bounds(ACCOUNTS, ACCOUNTS_MAX - 1),
