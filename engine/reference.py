@@ -10,6 +10,7 @@ A term is named by its number, its place among the words of the record: `TERM_NU
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from engine.directory import Directory
 from engine.instruments import (
     BPS,
     COLLAR_BPS_MAX,
@@ -182,6 +183,8 @@ class ReferenceData(Record, align=LINE_PAIR_BYTES):
     "By time of day, then instrument."
     rules: Array[RuleEntry] = length(RULES_MAX)
     "The first `rule_count` count, in this order."
+    directory: Directory
+    "Names and steps, for who shows numbers to people."
 
 
 def _numbers() -> Iterator[tuple[str, int]]:

@@ -3,6 +3,7 @@
 from functools import cache
 
 from engine.config import Config
+from engine.directory import write_directory
 from engine.instruments import Instrument
 from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, INSTRUMENTS_MAX, RULES_MAX, SCHEDULE_MAX
 from engine.messages import Prevention
@@ -35,6 +36,7 @@ def write_reference(reference: ReferenceData, config: Config) -> None:
     _write_schedule(reference, config)
     _write_bounds(reference)
     reference.instrument_count = len(config.instruments)
+    write_directory(reference.directory, config.assets, config.instruments)
 
 
 def _write_unlisted(terms: InstrumentTerms) -> None:

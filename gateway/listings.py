@@ -6,16 +6,15 @@ after that, whoever sent the commands. `VenueView` applies them; everybody else 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 from engine.config import Config
+from engine.directory import derived_steps
 from engine.instruments import NO_RATES, Instrument
 from engine.limits import INSTRUMENTS_MAX
 from engine.messages import Listing
 from engine.reference import TERM_NUMBERS, UNLISTED_TERMS
-from engine.scale import DECIMALS_MAX, Scale
 from engine.tick_table import PriceStep
 from ipc.record import text_of
 
@@ -147,9 +146,8 @@ class Listings:
         terms = self._terms.get(number, {})
         base = self._config.assets[terms.get("base_asset", 0)]
         quote = self._config.assets[terms.get("quote_asset", 0)]
-        lot = Fraction(terms.get("base_units_per_lot", 1), 10**base.decimals)
         value = Fraction(terms.get("notional_multiplier", 1), terms.get("notional_divisor", 1))
-        tick = value / 10**quote.decimals / lot
+        steps = derived_steps(terms.get("base_units_per_lot", 1), value, base, quote)
         blank = self._config.instruments[0]
         changes: dict[str, Any] = {
             name: terms.get(name, UNLISTED_TERMS.get(name, 0)) for name in _SAME_NAME
@@ -161,8 +159,8 @@ class Listings:
             symbol=symbol,
             base_asset_index=base.index,
             quote_asset_index=quote.index,
-            prices=Scale("tick", _decimal(tick)),
-            quantities=Scale("lot", _decimal(lot)),
+            prices=steps.prices,
+            quantities=steps.quantities,
             price_steps=(),
             schedule=(),
             shard=None,
@@ -187,12 +185,3 @@ def _steps_of(known: Instrument, terms: Mapping[str, int]) -> tuple[PriceStep, .
 def _rates_of(before: tuple[int, ...], name: str, terms: Mapping[str, int]) -> tuple[int, ...]:
     """Fee rates after some of them were set by events."""
     return tuple(terms.get(f"{name}[{tier}]", rate) for tier, rate in enumerate(before))
-
-
-def _decimal(step: Fraction) -> Decimal:
-    """A step with no more decimals than it needs; 1 (prices in ticks) if none are enough."""
-    for decimals in range(DECIMALS_MAX + 1):
-        scaled = step * 10**decimals
-        if scaled.denominator == 1:
-            return Decimal(scaled.numerator).scaleb(-decimals)
-    return Decimal(1)

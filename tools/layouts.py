@@ -6,6 +6,7 @@ docs/messages.md and docs/memory-map.md are this module's output; a test compare
 import sys
 from typing import Final
 
+from engine.directory import AssetEntry, InstrumentEntry
 from engine.matching import MatchingState
 from engine.messages import (
     ChangeEvent,
@@ -76,6 +77,8 @@ MEMORY: Final = (
     AccountTerms,
     ScheduleEntry,
     RuleEntry,
+    AssetEntry,
+    InstrumentEntry,
 )
 ENUMS: Final = (
     CommandKind,
@@ -113,7 +116,7 @@ these segments in the shared memory file system, each beginning with the segment
 | segment | holds | written by |
 |---|---|---|
 | `okimi.NAME.counters` | processes, bells, clock, statistics | supervisor; each process its own |
-| `okimi.NAME.reference` | instruments and accounts | supervisor, before the start |
+| `okimi.NAME.reference` | instruments, accounts, rules, names | supervisor, before the start |
 | `okimi.NAME.ring.orders.CLIENT` | commands of one client | that client; ingest its cursor |
 | `okimi.NAME.ring.commands` | sequenced commands | ingest; risk its cursor |
 | `okimi.NAME.ring.decisions` | decisions | risk; each matching shard its cursor |
