@@ -67,7 +67,9 @@ WORDS_PER_MESSAGE: Final = MESSAGE_BYTES // 8
 PLAIN_WORDS: Final = PLAIN_BYTES // 8
 """Words of a message without terms; what stands behind them is of an older message."""
 
-TAKES_BACK: Final = frozenset({CommandKind.CANCEL, CommandKind.MASS_CANCEL, CommandKind.PHASE})
+TAKES_BACK: Final = frozenset(
+    {CommandKind.CANCEL, CommandKind.MASS_CANCEL, CommandKind.PHASE, CommandKind.RULE}
+)
 """What may use the slots that are kept: it can only lessen the risk, or is the venue's own."""
 
 Values = dict[str, Any]

@@ -10,6 +10,7 @@ from typing import Any, Final
 from engine.config import Config
 from engine.instruments import Instrument
 from engine.messages import (
+    EventFlag,
     Instruction,
     ListKind,
     OrderType,
@@ -21,6 +22,7 @@ from engine.messages import (
     TimeInForce,
     Trigger,
 )
+from engine.scale import Scale
 from gateway.listings import PhaseState
 from gateway.order import CANCELED, FILLED, HELD, IN_BOOK, OPEN, REJECTED, WAITING, Fill, Order
 
@@ -65,6 +67,7 @@ def order_document(order: Order, instrument: Instrument, fills: bool = True) -> 
         "type": ORDER_TYPES[order.order_type],
         "time_in_force": TIMES_IN_FORCE[order.time_in_force],
         "post_only": order.post_only,
+        "reduce_only": order.reduce_only,
         "price": price(order.price_ticks) if order.has_price else None,
         "quantity": quantity(order.qty_lots),
         "filled_quantity": quantity(order.cum_lots),
@@ -158,9 +161,13 @@ def average_price(order: Order, instrument: Instrument) -> str | None:
     """Average price of all fills, without zeros beyond the tick's decimals; None without fills."""
     if order.cum_lots == 0:
         return None
-    scale = instrument.prices
-    scaled = order.traded * scale.mantissa * 10**AVERAGE_DECIMALS
-    rounded = (2 * scaled + order.cum_lots) // (2 * order.cum_lots)
+    return average_text(order.traded, order.cum_lots, instrument.prices)
+
+
+def average_text(total: int, count: int, scale: Scale) -> str:
+    """The quotient of two counts in steps of a scale, without zeros beyond its decimals."""
+    scaled = total * scale.mantissa * 10**AVERAGE_DECIMALS
+    rounded = (2 * scaled + count) // (2 * count)
     sign, digits = "-" if rounded < 0 else "", str(abs(rounded))
     decimals = scale.decimals + AVERAGE_DECIMALS
     digits = digits.rjust(decimals + 1, "0")
@@ -169,13 +176,29 @@ def average_price(order: Order, instrument: Instrument) -> str | None:
     return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
 
 
+def check_document(event: Any, instrument: Instrument) -> Document:
+    """What risk would do with an order that was only asked about."""
+    return {
+        "accepted": True,
+        "account": event.account,
+        "symbol": instrument.symbol,
+        "side": SIDES[event.side],
+        "type": ORDER_TYPES[event.order_type],
+        "quantity": instrument.lots_to_qty(event.qty_lots),
+        "worst_price": instrument.ticks_to_price(event.price_ticks),
+        "reduce_only": event.flags & EventFlag.REDUCE_ONLY != 0,
+    }
+
+
 def fill_document(fill: Fill, instrument: Instrument) -> Document:
-    """One fill of an order."""
+    """One fill of an order; a fee below 0 is a rebate."""
     return {
         "match_id": fill.match_id,
         "price": instrument.ticks_to_price(fill.price_ticks),
         "quantity": instrument.lots_to_qty(fill.lots),
         "liquidity": "auction" if fill.auction else "maker" if fill.maker else "taker",
+        "fee": fill.fee_asset.to_text(fill.fee_units),
+        "fee_asset": fill.fee_asset.name,
     }
 
 

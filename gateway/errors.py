@@ -20,7 +20,9 @@
     │   ├── BadClientOrderId 117  too long, empty, or not printable ASCII
     │   ├── Contradiction 118     fields that exclude or need each other
     │   ├── BadTime 119           a time that cannot be read, or that no clock can show
-    │   └── BadInstrument 129     an instrument that the venue cannot list
+    │   ├── BadInstrument 129     an instrument that the venue cannot list
+    │   ├── BadRuleTable 134      a rule that cannot be set
+    │   └── UnknownAsset 135      no such asset
     ├── Forbidden 403, 120        another site's page, or another name than this host's
     ├── UnknownRoute 404, 121
     ├── UnknownOrder 404, 122
@@ -210,6 +212,18 @@ class BadInstrument(BadValue):
     """An instrument that the venue cannot list; `problems` are all that is wrong with it."""
 
     number, code, title = 129, "bad_instrument", "The instrument cannot be listed"
+
+
+class BadRuleTable(BadValue):
+    """A rule that cannot be set; `problems` are all that is wrong with it."""
+
+    number, code, title = 134, "bad_rule_table", "The rule cannot be set"
+
+
+class UnknownAsset(BadValue):
+    """Nothing is kept in this asset."""
+
+    number, code, title = 135, "unknown_asset", "There is no such asset"
 
 
 class Forbidden(GatewayError):

@@ -1,7 +1,7 @@
 """Who gets which news over WebSocket: subscribers by channel, and what each event tells them.
 
-The channel `orders` has each event of one account's orders, with the order as it is then; what
-the others have is written by `gateway.market_feed`.
+The channel `orders` has each event of one account's orders, with the order as it is then, and what
+risk does to the account; what the others have is written by `gateway.market_feed`.
 
 A message is rendered once for all its subscribers and put into their backlogs. A subscriber
 whose connection takes no more bytes and whose backlog is full is told `overflow`; nobody waits.
@@ -17,6 +17,8 @@ import orjson
 from engine.config import Config
 from engine.marketdata import MarketChange
 from engine.messages import EventKind
+from engine.rules import RuleNumber
+from gateway.accounts import STATES
 from gateway.channels import ORDERS, Topic
 from gateway.documents import (
     REASONS,
@@ -27,7 +29,7 @@ from gateway.documents import (
 )
 from gateway.market_feed import MarketFeed
 from gateway.marketdata import MarketData
-from gateway.order import fill_of
+from gateway.refusals import is_of_risk
 from gateway.view import VenueView
 
 EVENT_NAMES: Final = {int(kind): kind.name.lower() for kind in EventKind} | {
@@ -82,6 +84,7 @@ class Feed:
         """`view` and `market_data` get every event before it is published here."""
         self._view = view
         self._instruments = view.instruments
+        self._assets = config.assets
         self._market = MarketFeed(config, view.instruments, market_data)
         self._topics: dict[Topic, set[Subscriber]] = {}
         self._channels: dict[int, set[str]] = {}
@@ -125,7 +128,11 @@ class Feed:
         if not topics:
             return
         if event.kind not in ORDER_EVENTS:
+            if event.kind == EventKind.RULED and event.order_id in STATES:
+                self._publish_state(event)
             return
+        if event.kind == EventKind.REJECTED and event.order_id == 0 and is_of_risk(event.reason):
+            return  # a check of another source: an order that risk refuses has an id
         mine = topics.get((ORDERS, event.account))
         if mine is not None:
             self._publish_order(mine, event, event.account, event.order_id)
@@ -164,9 +171,24 @@ class Feed:
             document = order_document(order, instruments[order.instrument], fills=False)
             message["order"] = document
             message["client_order_id"] = document["client_order_id"]
-            if event.kind == EventKind.TRADE:
-                fill = fill_of(event, order_id)
-                message["fill"] = fill_document(fill, instruments[order.instrument])
+            if event.kind == EventKind.TRADE and order.fills:
+                message["fill"] = fill_document(order.fills[-1], instruments[order.instrument])
+        self._send(subscribers, message)
+
+    def _publish_state(self, event: Any) -> None:
+        """Risk calls, liquidates or stops an account, or ends that."""
+        subscribers = self._topics.get((ORDERS, event.account))
+        if subscribers is None:
+            return
+        rule = RuleNumber(event.order_id)
+        message = {
+            "channel": ORDERS,
+            "account": event.account,
+            "event": rule.name.lower(),
+            "sequence": event.sequence,
+            "asset": self._assets[event.instrument].name,
+            "state": STATES[rule][event.qty_lots],
+        }
         self._send(subscribers, message)
 
     def _send(self, subscribers: set[Subscriber], message: Document) -> None:

@@ -13,6 +13,7 @@ from gateway.health import examine
 from ipc.histogram import Percentiles
 
 Sample = tuple[dict[str, Any], int]
+Family = tuple[str, str, str, list[Sample]]
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
 
@@ -31,10 +32,12 @@ class Counts:
     "WebSocket connections closed because they read too slowly."
 
 
-def render(venue: VenueMemory, counts: Counts, state: dict[str, int]) -> bytes:
-    """The whole page; `state`: gauges of the gateway by name."""
+def render(
+    venue: VenueMemory, counts: Counts, state: dict[str, int], refusals: dict[str, int]
+) -> bytes:
+    """The whole page; `state`: gauges of the gateway by name; `refusals` by their reason."""
     lines: list[str] = []
-    for name, kind, text, samples in _families(venue, counts, state):
+    for name, kind, text, samples in (*_families(venue, counts, state), _refused(refusals)):
         lines.append(f"# HELP okimi_{name} {text}")
         lines.append(f"# TYPE okimi_{name} {kind}")
         for labels, value in samples:
@@ -43,9 +46,12 @@ def render(venue: VenueMemory, counts: Counts, state: dict[str, int]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _families(
-    venue: VenueMemory, counts: Counts, state: dict[str, int]
-) -> Iterator[tuple[str, str, str, list[Sample]]]:
+def _refused(refusals: dict[str, int]) -> Family:
+    samples: list[Sample] = [({"reason": reason}, count) for reason, count in refusals.items()]
+    return "refusals_total", "counter", "Commands refused by ingest and risk", samples
+
+
+def _families(venue: VenueMemory, counts: Counts, state: dict[str, int]) -> Iterator[Family]:
     """Name, type, help and samples of each metric."""
     yield from _stages(venue)
     yield from _rings(venue)
@@ -77,7 +83,7 @@ def _families(
         yield f"gateway_{name}", "gauge", name.replace("_", " ").capitalize(), [({}, value)]
 
 
-def _stages(venue: VenueMemory) -> Iterator[tuple[str, str, str, list[Sample]]]:
+def _stages(venue: VenueMemory) -> Iterator[Family]:
     statistics = {stage: venue.statistics(stage) for stage in venue.topology.stages}
     for name, text in (
         ("taken", "Messages consumed"),
@@ -99,7 +105,7 @@ def _stages(venue: VenueMemory) -> Iterator[tuple[str, str, str, list[Sample]]]:
     yield "stage_latency_max_ns", "gauge", "The longest such time", largest
 
 
-def _rings(venue: VenueMemory) -> Iterator[tuple[str, str, str, list[Sample]]]:
+def _rings(venue: VenueMemory) -> Iterator[Family]:
     fills: list[Sample] = []
     for plan in venue.topology.rings:
         ring = venue.rings[plan.name]

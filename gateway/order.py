@@ -7,6 +7,7 @@ documents and order entry read them.
 from collections import deque
 from typing import Any, Final, NamedTuple
 
+from engine.instruments import Asset
 from engine.messages import EventFlag, Instruction, ListKind, OrderType, Peg, Trigger
 
 FILLS_PER_ORDER_MAX: Final = 256
@@ -34,18 +35,10 @@ class Fill(NamedTuple):
     price_ticks: int
     lots: int
     maker: bool
-    auction: bool = False
-
-
-def fill_of(event: Any, order_id: int) -> Fill:
-    """What a TRADE event is for one of its two orders."""
-    return Fill(
-        event.match_id,
-        event.price_ticks,
-        event.qty_lots,
-        order_id == event.maker_order_id,
-        event.flags & EventFlag.AUCTION != 0,
-    )
+    auction: bool
+    fee_units: int
+    "Below 0: a rebate."
+    fee_asset: Asset
 
 
 class Order:
@@ -70,6 +63,7 @@ class Order:
         "price_ticks",
         "qty_lots",
         "reason",
+        "reduce_only",
         "resting_ticks",
         "sequence",
         "side",
@@ -92,6 +86,7 @@ class Order:
         self.order_type: int = event.order_type
         self.time_in_force: int = event.time_in_force
         self.post_only: bool = event.flags & EventFlag.POST_ONLY != 0
+        self.reduce_only: bool = event.flags & EventFlag.REDUCE_ONLY != 0
         self.price_ticks: int = event.price_ticks
         "Its limit: the worst price that it may ever have."
         self.has_price = event.order_type == OrderType.LIMIT

@@ -22,7 +22,9 @@ from gateway.schema import (
     DECIMAL_FIELDS,
     EXPECTED,
     Amendment,
+    Funds,
     InstrumentLimits,
+    Mark,
     NewList,
     NewOrder,
     Operation,
@@ -122,4 +124,6 @@ AMENDMENT: Final[Reader[Amendment]] = Reader(Amendment)
 OPERATION: Final[Reader[Operation]] = Reader(Operation)
 PHASE_CHANGE: Final[Reader[PhaseChange]] = Reader(PhaseChange)
 TICK: Final[Reader[Tick]] = Reader(Tick)
+FUNDS: Final[Reader[Funds]] = Reader(Funds)
+MARK: Final[Reader[Mark]] = Reader(Mark)
 INSTRUMENT_LIMITS: Final[Reader[InstrumentLimits]] = Reader(InstrumentLimits)

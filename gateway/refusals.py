@@ -26,6 +26,11 @@ class EngineRefusal(GatewayError):
         self.status = _STATUSES.get(found, self.status)
 
 
+def is_of_risk(reason: int) -> bool:
+    """Whether risk has said so: the hundreds of a reason tell the stage."""
+    return reason // 100 == 3
+
+
 _STATUSES: Final[dict[RejectReason, int]] = {
     RejectReason.KILLED: 403,
     RejectReason.RESTRICTED: 403,

@@ -58,6 +58,7 @@ class OrderTerms(Struct, forbid_unknown_fields=True, kw_only=True):
     ) = None
     expires_at: Time | None = None
     post_only: bool | Literal["slide"] = False
+    reduce_only: bool = False
     stop_price: str | None = None
     touch_price: str | None = None
     trailing: Trailing | None = None
@@ -211,6 +212,24 @@ class Tick(Struct, forbid_unknown_fields=True, kw_only=True):
     at: Time
 
 
+class Funds(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Units of an asset that come into an account, leave it or go to another."""
+
+    account: AccountNumber
+    asset: str
+    operation: Literal["deposit", "withdraw", "transfer"]
+    amount: str
+    to_account: AccountNumber | None = None
+    reference: str | None = None
+
+
+class Mark(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A price from outside by which positions are valued."""
+
+    symbol: str
+    price: str
+
+
 class InstrumentLimits(Struct, forbid_unknown_fields=True, kw_only=True):
     """Terms of an instrument that change while it trades; what is left out stays."""
 
@@ -238,6 +257,7 @@ DECIMAL_FIELDS: Final = frozenset(
         "quantity_max",
         "notional_min",
         "notional_max",
+        "amount",
     }
 )
 """Fields that hold decimal numbers as text."""
@@ -249,6 +269,10 @@ _BPS_TEXT: Final = "a whole number of ten-thousandths"
 
 EXPECTED: Final = dict.fromkeys(DECIMAL_FIELDS, _DECIMAL_TEXT) | {
     "account": f"a whole number from 0 to {ACCOUNTS_MAX - 1}",
+    "to_account": f"a whole number from 0 to {ACCOUNTS_MAX - 1}",
+    "asset": 'the name of an asset, such as "USD"',
+    "operation": '"deposit", "withdraw" or "transfer"',
+    "reference": f"text of 1 to {CLIENT_ORDER_ID_CHARS_MAX} characters",
     "symbol": 'the symbol of an instrument, such as "BTC/USD"',
     "side": '"buy" or "sell"',
     "type": '"limit", "market" or "market_to_limit"',
@@ -257,6 +281,7 @@ EXPECTED: Final = dict.fromkeys(DECIMAL_FIELDS, _DECIMAL_TEXT) | {
     "expires_at": _TIME_TEXT,
     "at": _TIME_TEXT,
     "post_only": 'true, false or "slide"',
+    "reduce_only": _FLAG_TEXT,
     "trailing": 'an object with "distance" or "distance_bps", and "limit_offset" if wanted',
     "distance_bps": f"a whole number of ten-thousandths from 1 to {TRAIL_BPS_MAX}",
     "hidden": _FLAG_TEXT,

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from engine.messages import EventKind
+from engine.risk.views import RiskViews
 from engine.venue import VenueMemory
 from gateway.bridge import Bridge
-from gateway.entry import Administration, OrderEntry
+from gateway.entry import Administration, Governing, OrderEntry
 from gateway.feed import Feed
 from gateway.marketdata import MarketData
 from gateway.metrics import Counts, render
+from gateway.risk_documents import refusals_document
 from gateway.view import VenueView
 
 REPLACED: Final = int(EventKind.REPLACED)
@@ -34,6 +36,8 @@ class Service:
         self.bridge = Bridge(venue, self._apply)
         self.entry = OrderEntry(venue.config, self.view, self.bridge)
         self.administration = Administration(venue.config, self.view, self.entry)
+        self.governing = Governing(venue.config, self.view, self.entry)
+        self.risk = RiskViews(venue.risk, len(venue.config.assets))
         self.counts = Counts()
         self._source = self.bridge.source
 
@@ -53,7 +57,8 @@ class Service:
             "pending_commands": len(self.entry.pending),
             "event_sequence": sum(self.view.sequences),
         }
-        return render(self.venue, self.counts, state)
+        refusals = refusals_document(self.risk.refusals())
+        return render(self.venue, self.counts, state, refusals)
 
     def _apply(self, event: Any) -> None:
         shard = self.bridge.shard
@@ -61,7 +66,8 @@ class Service:
         mine = event.source == self._source
         if mine and event.kind == REPLACED:
             self.entry.replaced(event)
-        self.feed.publish(event)
+        if not (mine and self.entry.is_check(event)):
+            self.feed.publish(event)
         for change in self.market_data.take(event, shard):
             self.feed.publish_market(change)
         # All shards execute a TICK; the first one's CLOCK is its answer.

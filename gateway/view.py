@@ -1,6 +1,7 @@
 """What the gateway knows of the venue, derived from the event ring alone.
 
-`VenueView.apply` takes every event in order and keeps the orders and the list of instruments.
+`VenueView.apply` takes every event in order and keeps the orders and the lists of instruments and
+accounts.
 Nothing here is rendered or sent. What is public of an instrument is kept by `gateway.marketdata`.
 """
 
@@ -10,6 +11,8 @@ from typing import Any, Final
 
 from engine.config import Config
 from engine.messages import EventFlag, EventKind, ListKind, RejectReason
+from gateway.accounts import Accounts
+from gateway.fees import fee_of
 from gateway.listings import Listings
 from gateway.order import (
     CANCELED,
@@ -19,8 +22,8 @@ from gateway.order import (
     LIST_SIZES,
     REJECTED,
     WAITING,
+    Fill,
     Order,
-    fill_of,
 )
 
 LEVEL_FLAGS: Final = int(EventFlag.LEVEL_BID | EventFlag.LEVEL_ASK)
@@ -30,12 +33,14 @@ FINISHED_ORDERS_MAX: Final = 1 << 15
 
 
 class VenueView:
-    """Orders and instruments of the whole venue."""
+    """Orders, instruments and accounts of the whole venue."""
 
     def __init__(self, config: Config) -> None:
         """Before the first event."""
         self.listings = Listings(config)
         self.instruments = self.listings.instruments
+        self.accounts = Accounts(config)
+        self._assets = config.assets
         self.sequences = [0] * config.venue.shards
         "The last event of each matching shard that was applied."
         self._orders: dict[int, Order] = {}
@@ -57,6 +62,7 @@ class VenueView:
             EventKind.PHASED: self.listings.phased,
             EventKind.CLOCK: self.listings.clocked,
             EventKind.INSTRUMENT: self.listings.changed,
+            EventKind.RULED: self.accounts.ruled,
         }
         self._handlers = {int(kind): handlers.get(kind, self._ignored) for kind in EventKind}
 
@@ -110,13 +116,28 @@ class VenueView:
             (event.maker_order_id, event.maker_leaves_lots),
         ):
             order = self._orders[order_id]
-            order.fill(fill_of(event, order_id))
+            order.fill(self._fill_of(event, order))
             order.leaves_lots = leaves
             order.place = IN_BOOK
             order.touch(event)
             if leaves == 0:
                 self._end(order, FILLED)
                 self._release_followers(order)
+
+    def _fill_of(self, event: Any, order: Order) -> Fill:
+        """What a TRADE is for one of its two orders."""
+        maker = order.order_id == event.maker_order_id
+        kind = self.accounts.kind_of(order.account)
+        fee = fee_of(event, maker, order.side, kind, self.instruments[order.instrument])
+        return Fill(
+            match_id=event.match_id,
+            price_ticks=event.price_ticks,
+            lots=event.qty_lots,
+            maker=maker,
+            auction=event.flags & EventFlag.AUCTION != 0,
+            fee_units=fee.units,
+            fee_asset=self._assets[fee.asset],
+        )
 
     def _rested(self, event: Any) -> None:
         order = self._orders[event.order_id]

@@ -11,18 +11,16 @@ from typing import Any, Final
 from engine.config import NO_FEE_ACCOUNT, Config
 from engine.instrument_table import InstrumentTable, make_instrument
 from engine.instruments import COLLAR_BPS_MAX, Instrument
-from engine.limits import BALANCE_MAX
 from engine.messages import CommandFlag, CommandKind, Listing, Phase
 from engine.reference import TERM_NUMBERS, UNLISTED_TERMS
 from engine.schema import Problems, read
 from gateway.documents import Document, instrument_document, time_text
-from gateway.entry.amounts import lots_of, time_ns_of
+from gateway.entry.amounts import lots_of, time_ns_of, units_of
 from gateway.entry.orders import OrderEntry
 from gateway.entry.pending import Answer, Reply, Request
-from gateway.entry.replies import REFUSALS
+from gateway.entry.replies import concluded
 from gateway.entry.terms import Values
-from gateway.errors import BadDecimal, BadInstrument, Contradiction, QuantityOutOfRange
-from gateway.refusals import EngineRefusal
+from gateway.errors import BadInstrument, Contradiction, QuantityOutOfRange
 from gateway.schema import InstrumentLimits
 from gateway.view import VenueView
 
@@ -81,7 +79,7 @@ class Administration:
 
         def conclude(events: list[Any]) -> Reply:
             listings.forget_plan(number)  # it is listed by now, or was refused
-            return _concluded(events, partial(self._document, number), 201)
+            return concluded(events, partial(self._document, number), 201)
 
         self._entry.pending.send(commands, Request(answer, conclude, _ASK))
         listings.plan(made)
@@ -151,7 +149,7 @@ class Administration:
         ):
             text = getattr(limits, field)
             if text is not None:
-                terms[name] = _units_of(quote.to_units, text, field)
+                terms[name] = units_of(text, quote, field)
         for field in ("collar_bps", "static_band_bps", "dynamic_band_bps"):
             value = getattr(limits, field)
             if value is not None:
@@ -175,7 +173,7 @@ class Administration:
     def _send(
         self, commands: list[Values], answer: Answer, document: Callable[[], Document]
     ) -> None:
-        conclude = partial(_concluded, document=document)
+        conclude = partial(concluded, document=document)
         self._entry.pending.send(commands, Request(answer, conclude, _ASK))
 
 
@@ -188,24 +186,6 @@ _MOST_OF: Final = {
 """The term that is never less than another."""
 
 _FIELDS: Final = {"qty_min_lots": "quantity_min", "notional_min_units": "notional_min"}
-
-
-def _concluded(events: list[Any], document: Callable[[], Document], status: int = 200) -> Reply:
-    """The reply to commands that are answered together: the first refusal, or the document."""
-    for event in events:
-        if event.kind in REFUSALS:
-            return Reply.of(EngineRefusal(event.reason))
-    return Reply(status, document())
-
-
-def _units_of(to_units: Callable[[str], int], text: str, field: str) -> int:
-    try:
-        units = to_units(text)
-    except ValueError as error:
-        raise BadDecimal(str(error), field) from None
-    if not 0 <= units <= BALANCE_MAX:
-        raise QuantityOutOfRange(f"expected an amount from 0 on, found {text}", field)
-    return units
 
 
 def _set_terms(number: int, terms: dict[str, int], before: dict[str, int]) -> list[Values]:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from engine.instruments import Instrument
-from engine.limits import PRICE_TICKS_MAX, QTY_LOTS_MAX
+from engine.instruments import Asset, Instrument
+from engine.limits import BALANCE_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
 from engine.scale import Scale
 from gateway.errors import (
     BadDecimal,
@@ -63,6 +63,19 @@ def lots_of(quantity: str, instrument: Instrument, field: str = "quantity") -> i
             field,
         )
     return lots
+
+
+def units_of(text: str, asset: Asset, field: str, least: int = 0) -> int:
+    """An amount in units of an asset, at least `least`. BadDecimal or QuantityOutOfRange."""
+    try:
+        units = asset.to_units(text)
+    except ValueError as error:
+        raise BadDecimal(str(error), field) from None
+    if not least <= units <= BALANCE_MAX:
+        raise QuantityOutOfRange(
+            f"expected an amount from {asset.to_text(least)} on, found {found(text)}", field
+        )
+    return units
 
 
 def _steps_of(

@@ -3,7 +3,6 @@
 import uuid
 from typing import Any, NamedTuple
 
-from engine.config import Config
 from engine.instruments import Instrument
 from engine.limits import CLIENT_ORDER_ID_CHARS_MAX
 from gateway.entry.replies import Replies
@@ -40,21 +39,16 @@ class Located(NamedTuple):
 class Names:
     """Finds what requests name, in the view and among the orders on their way."""
 
-    def __init__(self, config: Config, view: VenueView, replies: Replies) -> None:
-        self._config = config
+    def __init__(self, view: VenueView, replies: Replies) -> None:
         self._view = view
         self._replies = replies
         self.in_flight: dict[tuple[int, bytes], int] = {}
         "Instrument of each new order that is not answered, by account and client order id."
 
-    def check_account(self, number: int) -> None:
+    def check_account(self, number: int, field: str = "account") -> None:
         """UnknownAccount when there is no such account."""
-        try:
-            self._config.account(number)
-        except KeyError:
-            raise UnknownAccount(
-                f"expected an account of /api/v1/accounts, found {number}", "account"
-            ) from None
+        if number not in self._view.accounts:
+            raise UnknownAccount(f"expected an account of /api/v1/accounts, found {number}", field)
 
     def instrument(self, symbol: str) -> Instrument:
         """The instrument of a request; UnknownSymbol when there is none."""
@@ -90,14 +84,17 @@ class Names:
 
 def client_order_id_bytes(text: str | None) -> bytes:
     """The bytes of a client order id, made up for None. BadClientOrderId if it cannot be kept."""
-    if text is None:
-        return uuid.uuid4().hex.encode()
+    return uuid.uuid4().hex.encode() if text is None else name_bytes(text, "client_order_id")
+
+
+def name_bytes(text: str, field: str) -> bytes:
+    """The bytes of a name that a client gives its order or booking. BadClientOrderId."""
     if not 1 <= len(text) <= CLIENT_ORDER_ID_CHARS_MAX:
         raise BadClientOrderId(
             f"expected 1 to {CLIENT_ORDER_ID_CHARS_MAX} characters, found {len(text)}",
-            "client_order_id",
+            field,
         )
     # Only printable ASCII goes through every protocol unchanged (FIX, HTTP paths, terminals).
     if not (text.isascii() and text.isprintable()):
-        raise BadClientOrderId("expected printable ASCII characters only", "client_order_id")
+        raise BadClientOrderId("expected printable ASCII characters only", field)
     return text.encode()

@@ -22,6 +22,7 @@ from engine.messages import (
     Trigger,
 )
 from gateway.bridge import Bridge
+from gateway.documents import check_document
 from gateway.entry.amounts import lots_of, ticks_of
 from gateway.entry.names import Located, Names, Target, client_order_id_bytes
 from gateway.entry.pending import Answer, PendingCommands, Reply, Request
@@ -55,9 +56,11 @@ class OrderEntry:
         self._replies = Replies(view)
         self.pending = PendingCommands(bridge, config.gateway.request_timeout_ms / 1000)
         self._owed = OwedCancels(self.pending)
-        self._names = Names(config, view, self._replies)
+        self._names = Names(view, self._replies)
         self._amended: dict[int, tuple[int, int]] = {}
         "Trigger and display of each amendment of terms on its way, by source sequence."
+        self._checks: set[int] = set()
+        "Source sequences of the checks on their way."
         self.instrument = self._names.instrument
         self.check_account = self._names.check_account
 
@@ -77,6 +80,16 @@ class OrderEntry:
         conclude = partial(self._placed, [key], session)
         self.pending.send((command,), Request(answer, conclude, question, **members))
         self._names.in_flight.setdefault(key, instrument.index)
+
+    def check(self, order: NewOrder, answer: Answer) -> None:
+        """Ask what risk would say to an order now; nothing happens."""
+        self.check_account(order.account)
+        instrument = self.instrument(order.symbol)
+        command = self._command_of(order, order.account, instrument)
+        command["kind"] = CommandKind.CHECK
+        conclude = partial(self._checked, command["client_order_id"], instrument)
+        sequence = self.pending.send((command,), Request(answer, conclude, "ask again"))
+        self._checks.add(sequence)
 
     def place_list(self, wish: NewList, answer: Answer, session: Session | None = None) -> None:
         """Send the orders of a list, one right after the other; they have one reply."""
@@ -126,6 +139,13 @@ class OrderEntry:
         order = self._view.order_of(*keys[0])
         assert order is not None, "an accepted order that is not known"
         return Reply(201, self._replies.document(order))
+
+    def _checked(self, client_id: bytes, instrument: Instrument, events: list[Any]) -> Reply:
+        event = events[0]
+        self._checks.discard(event.source_sequence)
+        if event.kind in REFUSALS:
+            return Reply.of(self._replies.refusal(event, (event.account, client_id)))
+        return Reply(200, check_document(event, instrument))
 
     def _list_placed(
         self,
@@ -256,6 +276,10 @@ class OrderEntry:
             if event.kind in REFUSALS:
                 return Reply.of(self._replies.refusal(event))
         return Reply(200, {"account": account, "canceled": sum(each.qty_lots for each in events)})
+
+    def is_check(self, event: Any) -> bool:
+        """Whether an event of a command of this gateway answers a check: of no order at all."""
+        return event.source_sequence in self._checks
 
     # --- answers -------------------------------------------------------------------------------
 

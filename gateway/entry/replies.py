@@ -1,5 +1,6 @@
 """Replies to orders and their changes: what the last event of a command means for its sender."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from engine.messages import EventKind, RejectReason
@@ -45,12 +46,18 @@ class Replies:
         document = self.document(order)
         return OrderNotOpen(f"the order is {document['status']}", field, order=document)
 
-    def refusal(self, event: Any) -> GatewayError:
-        """The error that a refusing event means."""
+    def refusal(self, event: Any, name: tuple[int, bytes] | None = None) -> GatewayError:
+        """The error that a refusing event means.
+
+        `name`: account and client order id of an order that has no engine id (a check).
+        """
         order = self._view.order(event.order_id) if event.order_id > 0 else None
         if event.reason == RejectReason.DUPLICATE_CLIENT_ORDER_ID:
+            if order is None and name is not None:
+                order = self._view.order_of(*name)
+            order_id = event.order_id if order is None else order.order_id
             shown = None if order is None else self.document(order)
-            return EngineRefusal(event.reason, order_id=event.order_id, order=shown)
+            return EngineRefusal(event.reason, order_id=order_id, order=shown)
         ended = order is not None and order.account == event.account and order.state != OPEN
         if event.reason in _NOT_FOUND and ended:
             assert order is not None
@@ -58,3 +65,11 @@ class Replies:
         if event.kind == EventKind.REJECTED and event.order_id:
             return EngineRefusal(event.reason, order_id=event.order_id)
         return EngineRefusal(event.reason)
+
+
+def concluded(events: list[Any], document: Callable[[], Document], status: int = 200) -> Reply:
+    """The reply to commands that are answered together: the first refusal, or the document."""
+    for event in events:
+        if event.kind in REFUSALS:
+            return Reply.of(EngineRefusal(event.reason))
+    return Reply(status, document())

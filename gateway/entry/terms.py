@@ -53,7 +53,7 @@ def order_values(order: OrderTerms, instrument: Instrument) -> Values:
         "side": _SIDES[order.side],
         "order_type": order_type,
         "time_in_force": time_in_force,
-        "flags": CommandFlag.POST_ONLY if order.post_only else 0,
+        "flags": _flags(order),
         "instrument": instrument.index,
         "price_ticks": _price_of(order, order_type, instrument),
         "qty_lots": lots_of(order.quantity, instrument),
@@ -74,6 +74,12 @@ def order_values(order: OrderTerms, instrument: Instrument) -> Values:
     if terms or order_type not in _PLAIN_TYPES or time_in_force not in _PLAIN_TIMES:
         values["flags"] |= CommandFlag.TERMS
     return values | terms
+
+
+def _flags(order: OrderTerms) -> int:
+    """What needs no terms."""
+    made = int(CommandFlag.POST_ONLY) if order.post_only else 0
+    return made | CommandFlag.REDUCE_ONLY if order.reduce_only else made
 
 
 def _instructions(order: OrderTerms) -> int:

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from gateway.http.accounts import AccountRoutes
 from gateway.http.administration import AdministrationRoutes
 from gateway.http.guard import Guard
 from gateway.http.market import MarketRoutes
@@ -18,6 +19,7 @@ def build_app(service: Service) -> web.Application:
     sockets = WebSockets(service)
     app.router.add_route("GET", "/api/v1/ws", guard.around(sockets.connect))
     OrderRoutes(service).add_to(app.router, guard)
+    AccountRoutes(service).add_to(app.router, guard)
     MarketRoutes(service).add_to(app.router, guard)
     AdministrationRoutes(service).add_to(app.router, guard)
     Routes(service).add_to(app.router, guard)

@@ -23,6 +23,7 @@ ORDERS_MAX: Final = 1000
 
 ORDER_ENDPOINTS: Final = {
     "POST /api/v1/orders": "send an order",
+    "POST /api/v1/orders/test": "ask what risk would say to an order; nothing happens",
     "POST /api/v1/order-lists": "send orders that depend on each other: oco, oto, bracket",
     "GET /api/v1/orders?account=&symbol=&limit=&after=": "open orders of an account",
     "DELETE /api/v1/orders?account=&symbol=&side=": "cancel the open orders of an account",
@@ -40,7 +41,6 @@ class OrderRoutes:
 
     def __init__(self, service: Service) -> None:
         """`service` is started before the first request."""
-        self._config = service.config
         self._view = service.view
         self._entry = service.entry
 
@@ -49,6 +49,7 @@ class OrderRoutes:
         named = "/api/v1/orders/by-client-id/{account}/{client_order_id:.+}"
         for method, path, handler in (
             ("POST", "/api/v1/orders", self.place_order),
+            ("POST", "/api/v1/orders/test", self.check_order),
             ("POST", "/api/v1/order-lists", self.place_list),
             ("GET", "/api/v1/orders", self.list_orders),
             ("DELETE", "/api/v1/orders", self.cancel_all),
@@ -65,6 +66,11 @@ class OrderRoutes:
         """POST /orders: the reply comes after the last event of the command."""
         order = NEW_ORDER.read(await body_of(request))
         return await awaited(lambda answer: self._entry.place(order, answer))
+
+    async def check_order(self, request: web.Request) -> web.Response:
+        """POST /orders/test: an order that is only checked."""
+        order = NEW_ORDER.read(await body_of(request))
+        return await awaited(lambda answer: self._entry.check(order, answer))
 
     async def place_list(self, request: web.Request) -> web.Response:
         """POST /order-lists: one reply after the last event of all its orders."""
@@ -121,10 +127,8 @@ class OrderRoutes:
         """GET /orders: the open orders of an account, oldest first."""
         check_query(request, "account", "symbol", "limit", "after")
         account = account_number(request.query.get("account"))
-        try:
-            self._config.account(account)
-        except KeyError:
-            raise NoSuchAccount(f"there is no account {account}", "account") from None
+        if account not in self._view.accounts:
+            raise NoSuchAccount(f"there is no account {account}", "account")
         symbol = request.query.get("symbol")
         number = None if symbol is None else self._number_of(symbol)
         limit = optional_number(request, "limit", ORDERS_DEFAULT, 1, ORDERS_MAX)

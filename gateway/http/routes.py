@@ -1,6 +1,6 @@
-"""The native HTTP interface: what is traded, by whom, how the venue does, and all other paths.
+"""The native HTTP interface: what is traded, how the venue does, and all other paths.
 
-Orders, market data and administration have files of their own beside this one.
+Orders, accounts, market data and administration have files of their own beside this one.
 """
 
 from typing import Final
@@ -11,6 +11,7 @@ from aiohttp import web
 from gateway.documents import instrument_document
 from gateway.errors import MethodNotAllowed, UnknownRoute
 from gateway.health import examine
+from gateway.http.accounts import ACCOUNT_ENDPOINTS
 from gateway.http.administration import ADMINISTRATION_ENDPOINTS
 from gateway.http.guard import JSON, Guard, rendered
 from gateway.http.market import MARKET_ENDPOINTS
@@ -22,7 +23,7 @@ from gateway.service import Service
 ENDPOINTS: Final = {
     **ORDER_ENDPOINTS,
     "GET /api/v1/instruments": "what is traded, and in which phase",
-    "GET /api/v1/accounts": "who trades",
+    **ACCOUNT_ENDPOINTS,
     **MARKET_ENDPOINTS,
     "GET /api/v1/ws": "WebSocket: order entry, orders, market data",
     **ADMINISTRATION_ENDPOINTS,
@@ -48,7 +49,6 @@ class Routes:
         """Put all endpoints into a router, last a handler for all other paths."""
         for method, path, handler in (
             ("GET", "/api/v1/instruments", self.list_instruments),
-            ("GET", "/api/v1/accounts", self.list_accounts),
             ("GET", "/health", self.health),
             ("GET", "/ready", self.ready),
             ("GET", "/metrics", self.metrics),
@@ -69,13 +69,6 @@ class Routes:
             self._instruments = orjson.dumps({"instruments": documents})
             self._version = self._listings.version
         return web.Response(body=self._instruments, content_type=JSON)
-
-    async def list_accounts(self, request: web.Request) -> web.Response:
-        """GET /accounts: numbers and names."""
-        accounts = [
-            {"account": account.number, "name": account.name} for account in self._config.accounts
-        ]
-        return rendered({"accounts": accounts})
 
     # --- operations ----------------------------------------------------------------------------
 

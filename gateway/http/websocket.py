@@ -22,7 +22,6 @@ from gateway.errors import (
     Contradiction,
     GatewayError,
     InternalError,
-    UnknownAccount,
     UpgradeRequired,
     WrongShape,
 )
@@ -275,10 +274,7 @@ class Connection:
         if operation.symbol is not None:
             return operation.channel, self._service.entry.instrument(operation.symbol).index
         assert operation.account is not None
-        try:
-            self._service.config.account(operation.account)
-        except KeyError:
-            raise UnknownAccount(f"there is no account {operation.account}", "account") from None
+        self._service.entry.check_account(operation.account)
         return operation.channel, operation.account
 
 

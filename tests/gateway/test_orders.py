@@ -202,7 +202,7 @@ def test_reference_data(client):
         "phase_ends_us": None,
     }
     accounts = client.get("/api/v1/accounts")[1]["accounts"]
-    assert {"account": 1, "name": "alice"} in accounts
+    assert {"account": 1, "name": "alice", "kind": "cash"} in accounts
     index = client.get("/")[1]
     assert "loopback" in index["authentication"]
     assert index["durability"] == "memory"
