@@ -31,6 +31,7 @@ Place = Callable[[str, int, int], int]
 
 COUNTERS = "counters"
 REFERENCE = "reference"
+RISK_STATE = "state.risk"
 
 
 def segment_name(venue: str, part: str) -> str:
@@ -148,7 +149,7 @@ def _lay_out(
     rings = {ring.name: _place_ring(place, ring) for ring in topology.rings}
     ingest = IngestState(_place(place, "state.ingest", IngestState))
     create_ingest(ingest, reference, secrets.randbits(61))
-    risk = RiskState(_place(place, "state.risk", RiskState))
+    risk = RiskState(_place(place, RISK_STATE, RiskState))
     create_risk(risk, reference, orders_limit)
     deposit(risk, config)
     matching = tuple(

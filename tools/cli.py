@@ -14,6 +14,7 @@ import orjson
 from rich.console import Console
 
 from engine.config import DEFAULT_PATH, Config, ConfigError, load
+from engine.limits import ACCOUNTS_MAX
 from engine.topology import TopologyError
 from ipc.errors import IpcError
 
@@ -38,6 +39,7 @@ class Okimi(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command."""
+        from tools.account import AccountNotFound
         from tools.bench.errors import BenchFailed
         from tools.replay.errors import ReplayError
         from tools.run import VenueDied
@@ -47,7 +49,7 @@ class Okimi(click.Group):
         expected = (ConfigError, TopologyError, IpcError, ReplayError, StartFailed, VenueDied)
         try:
             return super().invoke(context)
-        except (*expected, VenueNotFound, BenchFailed) as error:
+        except (*expected, VenueNotFound, AccountNotFound, BenchFailed) as error:
             stderr.print(f"okimi: {error}", style="red", highlight=False, soft_wrap=True)
             sys.exit(1)
 
@@ -166,6 +168,25 @@ def status(name: str, as_json: bool) -> None:
         stdout.print(watching.render(found))
     emit(found, as_json)
     sys.exit(0 if found["ready"] else 1)
+
+
+@main.command()
+@click.argument("number", type=click.IntRange(0, ACCOUNTS_MAX - 1))
+@click.option("--name", help="Name of the venue.", default="okimi", show_default=True)
+@json_option
+def account(number: int, name: str, as_json: bool) -> None:
+    """Show what an account has and which limits it has, without asking the gateway.
+
+    \b
+    okimi account 1
+    okimi account 1 --json
+    """
+    from tools import account as looking
+
+    found = looking.collect(name, number)
+    if not as_json:
+        stdout.print(looking.render(found))
+    emit(found, as_json)
 
 
 @main.command()

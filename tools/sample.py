@@ -14,8 +14,11 @@ from functools import lru_cache
 from typing import Final
 
 from engine.config import load
+from engine.risk.state import RiskState
+from engine.risk.views import refusals_of
 from engine.topology import DRIVER, EVENTS, MATCHING, RingPlan, is_stage, kind_of, plan
-from engine.venue import COUNTERS, segment_name
+from engine.venue import COUNTERS, RISK_STATE, segment_name
+from gateway.risk_documents import refusals_document
 from ipc.counters import (
     DEAD,
     RUNNING,
@@ -39,6 +42,7 @@ HEARTBEAT_AGE_MAX_NS: Final = 1_000_000_000
 
 _COUNTERS_MARK: Final = fingerprint(CountersFile)
 _RING_MARK: Final = fingerprint(Ring)
+_RISK_MARK: Final = fingerprint(RiskState)
 
 
 class VenueNotFound(Exception):
@@ -135,6 +139,8 @@ class Sample:
     processes: tuple[ProcessSample, ...]
     stages: tuple[StageSample, ...]
     rings: tuple[RingSample, ...]
+    refusals: dict[str, int]
+    "Commands refused by ingest and risk, by reason."
     missing_rings: tuple[str, ...]
     "Rings that the topology has and the shared memory has not (yet, or any more)."
 
@@ -235,6 +241,7 @@ def _sample(name: str, segment: Segment) -> Sample:
         processes=processes,
         stages=tuple(_stage(counters.stages[index]) for index in range(counters.stage_count)),
         rings=tuple(ring for ring in rings if ring is not None),
+        refusals=_refusals(name),
         missing_rings=tuple(
             ring.name for ring, found in zip(plans, rings, strict=True) if found is None
         ),
@@ -272,6 +279,14 @@ def _stage(statistics: StageStatistics) -> StageSample:
         latency=Percentiles(statistics.latency),
         checkpoint=read_checkpoint(statistics),
     )
+
+
+def _refusals(venue: str) -> dict[str, int]:
+    try:
+        with attached(segment_name(venue, RISK_STATE), RiskState.size, _RISK_MARK) as segment:
+            return refusals_document(refusals_of(RiskState(segment.address)))
+    except SegmentMissing:
+        return {}
 
 
 def _ring(venue: str, ring_plan: RingPlan) -> RingSample | None:

@@ -72,6 +72,7 @@ def describe(before: Sample, after: Sample) -> dict[str, Any]:
         },
         "rings": [_ring(ring) for ring in after.rings],
         "missing_rings": list(after.missing_rings),
+        "refusals": after.refusals,
         # Nothing is durable without a journal.
         "durable_seq": None,
         "decision_seq": None if decisions is None else decisions.position,
@@ -153,6 +154,9 @@ def _headline(status: dict[str, Any]) -> Text:
         line.append(f"  supervisor {supervisor['pid']} is dead: run `okimi clean`", "bold red")
     for hashed in _hash_lines(status["state_hash"], status["state_hash_seq"]):
         line.append(f"\n{hashed}", "dim")
+    if status["refusals"]:
+        told = sorted(status["refusals"].items(), key=lambda each: -each[1])
+        line.append("\nrefused " + "  ".join(f"{name} {count(n)}" for name, n in told), "dim")
     if status["missing_rings"]:
         line.append(f"  missing rings: {', '.join(status['missing_rings'])}", "bold red")
     return line

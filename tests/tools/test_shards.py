@@ -15,7 +15,7 @@ from tools.sample import take
 from tools.status import collect, render
 from tools.top import board
 
-RINGS = ["orders.gateway", "commands", "decisions", "events.0", "events.1"]
+RINGS = ["orders.gateway", "orders.risk", "commands", "decisions", "events.0", "events.1"]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_status_tells_of_each_shard(
         venue.statistics(f"matching.{shard}").taken = 100 + shard
     found = collect(name, measured_seconds=0)
     assert [ring["name"] for ring in found["rings"]] == RINGS
-    assert [reader["name"] for reader in found["rings"][2]["readers"]] == [
+    assert [reader["name"] for reader in found["rings"][3]["readers"]] == [
         "matching.0",
         "matching.1",
     ]

@@ -145,7 +145,12 @@ def test_a_missing_ring_is_named(venue: VenueMemory, name: str) -> None:
     lose_a_ring(venue)
     found = status(name)
     assert found["missing_rings"] == ["events"]
-    assert [each["name"] for each in found["rings"]] == ["orders.gateway", "commands", "decisions"]
+    assert [each["name"] for each in found["rings"]] == [
+        "orders.gateway",
+        "orders.risk",
+        "commands",
+        "decisions",
+    ]
     assert found["event_seq"] is None
 
 
