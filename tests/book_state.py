@@ -188,6 +188,7 @@ def check_market(books: Books, state: Snapshot, instrument: int) -> None:
         Watch.PEGS: pegs,
         Watch.ALL_OR_NONE: whole,
         Watch.BANDS: terms.static_band_bps or terms.dynamic_band_bps,
+        Watch.TOP: terms.tell_top,
     }
     watch = sum(bit for bit, holds in reasons.items() if holds)
     expect(market.watch == watch, "watch", market.watch, watch)

@@ -6,13 +6,14 @@ and cancels and amendments hit orders that live. Nearly all of the time is the t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from engine.limits import CHUNK_TICKS
 from engine.messages import Instruction, Phase, Prevention, Side
 from tests.acts import ACTS, IOC, Trader
+from tests.acts_of_risk import OF_RISK
 from tests.acts_with_terms import DAY, SECOND_NS, go_on
 from tests.desk import Desk, Stream
 from tests.twin import Instrument
@@ -31,7 +32,9 @@ PLAIN_ACTS: dict[str, float] = {
     "wrong": 3,
 }
 
-SOME_OF_ALL: dict[str, float] = dict.fromkeys(ACTS, 1.0) | PLAIN_ACTS | {"large": 0.3}
+SOME_OF_ALL: dict[str, float] = (
+    {name: 1.0 for name in ACTS if name not in (*OF_RISK, "tell_top")} | PLAIN_ACTS | {"large": 0.3}
+)
 
 TAKING = frozenset(("crossing", "immediate", "market", "sweep", "large", "mass_cancel", "minimum"))
 """Acts that empty a book."""
@@ -133,6 +136,9 @@ CROWDED = Habits(
 )
 """More pegs, trailing and all-or-none orders than may wait."""
 
+TOPS = replace(EVERYTHING, acts={**EVERYTHING.acts, "tell_top": 0.8})
+"""Instruments tell their best prices."""
+
 PRESETS: Mapping[str, Habits] = {
     "calm": CALM,
     "storm": STORM,
@@ -146,6 +152,7 @@ PRESETS: Mapping[str, Habits] = {
     "prevention": PREVENTION,
     "crowded": CROWDED,
     "everything": EVERYTHING,
+    "tops": TOPS,
 }
 
 

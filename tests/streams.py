@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine.limits import CHUNK_TICKS, ORDERS_MAX, PRICE_TICKS_MAX, QTY_LOTS_MAX
 from engine.messages import CommandKind, Instruction, Prevention
 from tests.acts import ACTS, INT64, Trader
+from tests.acts_of_risk import OF_RISK
 from tests.acts_with_terms import SECOND_NS, go_on
 from tests.desk import TERM_BYTES, TERM_FIELDS, Desk, Stream
 from tests.twin import Instrument
@@ -221,7 +222,7 @@ PLAIN: tuple[str, ...] = (
 
 ALL: tuple[str, ...] = (
     *PLAIN * 3,
-    *(name for name in ACTS if name not in (*PLAIN, "sweep", "wrong")),
+    *(name for name in ACTS if name not in (*PLAIN, "sweep", "wrong", *OF_RISK)),
 )
 
 

@@ -36,6 +36,7 @@ WANTED: dict[str, tuple[EventKind | RejectReason, ...]] = {
         *(EventKind.INSTRUMENT, EventKind.LEVEL, RejectReason.LIST_DONE, RejectReason.SELF_TRADE),
         *(RejectReason.MASS_CANCELED, RejectReason.LIST_BROKEN, RejectReason.NOT_AMENDABLE),
     ),
+    "tops": (EventKind.TOP, EventKind.PHASED, EventKind.CLOCK),
 }
 """What each preset is for."""
 

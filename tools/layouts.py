@@ -118,6 +118,7 @@ these segments in the shared memory file system, each beginning with the segment
 | `okimi.NAME.counters` | processes, bells, clock, statistics | supervisor; each process its own |
 | `okimi.NAME.reference` | instruments, accounts, rules, names | supervisor, before the start |
 | `okimi.NAME.ring.orders.CLIENT` | commands of one client | that client; ingest its cursor |
+| `okimi.NAME.ring.orders.risk` | commands of risk itself | risk; ingest its cursor |
 | `okimi.NAME.ring.commands` | sequenced commands | ingest; risk its cursor |
 | `okimi.NAME.ring.decisions` | decisions | risk; each matching shard its cursor |
 | `okimi.NAME.ring.events` | events; of several shards `events.0`, `events.1` ... | that matching \

@@ -1,5 +1,7 @@
 """The way in for every command that is not plain: its first part, then the work it leaves."""
 
+from typing import Final
+
 from engine.amending import find_owned
 from engine.book import Books
 from engine.events import answer_order, refuse, refuse_change, repeat_command
@@ -12,6 +14,7 @@ from engine.market.phases import begin_shift
 from engine.market.programs import begin_program, say_instrument
 from engine.market.rows import refresh_watch
 from engine.market.state import NO_TICKS, Program
+from engine.market.tops import begin_tops, forget_top
 from engine.market.working import run
 from engine.messages import (
     PLAIN_BYTES,
@@ -22,10 +25,13 @@ from engine.messages import (
     RejectReason,
 )
 from engine.orders import NO_ORDER
-from engine.reference import apply_instrument
+from engine.reference import TERM_NUMBERS, apply_instrument
 from engine.stage import Outbox, copy_words
 from ipc.distant import distant, link
 from ipc.jit import kernel
+
+TELL_TOP: Final = TERM_NUMBERS["tell_top"]
+"""`order_id` of an INSTRUMENT command after which the best prices are told anew."""
 
 
 @kernel
@@ -37,6 +43,7 @@ def open_market(books: Books, instrument: int) -> None:
     market.uncross_ticks = NO_TICKS
     market.seen_bid_ticks = market.seen_ask_ticks = NO_TICKS
     market.until_ns = market.indicative_ticks = 0
+    forget_top(market)
     refresh_watch(books, instrument)
 
 
@@ -86,6 +93,7 @@ def begin_special(books: Books, decision: Decision, out: Outbox) -> None:
     work.instrument = 0
     if decision.instrument < INSTRUMENTS_MAX:
         work.instrument = decision.instrument
+    begin_tops(books)
     work.own_id = work.second_id = 0
     if work.assemblies_open != 0:
         set_aside(books, decision)
@@ -136,6 +144,8 @@ def execute_admin(books: Books, decision: Decision, out: Outbox) -> None:
         apply_instrument(books.terms[instrument], decision.order_id, decision.qty_lots)
         if decision.order_id == Listing.LIST:
             open_market(books, instrument)
+        elif decision.order_id == TELL_TOP:
+            forget_top(books.markets[instrument])
         refresh_watch(books, instrument)
         say_instrument(books, decision, out)
 

@@ -14,6 +14,7 @@ from engine.market.ending import end_order, in_book
 from engine.market.entering import is_auction
 from engine.market.phases import begin_shift, indicate
 from engine.market.state import Program, Work
+from engine.market.tops import tell_next_top
 from engine.market.walking import begin_walk, book_order, note_doomed, take_step
 from engine.messages import (
     BOTH_SIDES,
@@ -152,7 +153,7 @@ def advance_tick(books: Books, out: Outbox) -> None:
     elif work.program_step == SETTLE:
         if not indicate_next(books, out):
             work.program_step = SAY
-    else:
+    elif not tell_next_top(books, out):
         work.program = Program.NONE
         event = PhaseEvent(begin(out, work.cause, EventKind.CLOCK, 0))
         event.account = event.order_id = event.instrument = event.side = 0

@@ -112,4 +112,6 @@ def refresh_watch(books: Books, instrument: int) -> None:
         watch |= Watch.ALL_OR_NONE
     if terms.static_band_bps != 0 or terms.dynamic_band_bps != 0:
         watch |= Watch.BANDS
+    if terms.tell_top != 0:
+        watch |= Watch.TOP
     market.watch = watch

@@ -35,6 +35,8 @@ class Watch(IntEnum):
     PEGS = 8
     ALL_OR_NONE = 16
     BANDS = 32
+    TOP = 64
+    "The best prices are told."
 
 
 class Roster(IntEnum):
@@ -92,6 +94,9 @@ class Market(Record, align=LINE_PAIR_BYTES):
     indicative_lots: i64
     indicative_surplus: i64
     indicative_side: i64
+    told_bid_ticks: i64
+    "Best prices of the last TOP, NO_TICKS for none."
+    told_ask_ticks: i64
     rosters: Array[Row] = length(len(Roster))
     seasons: Array[Row] = length(len(Season))
 
@@ -236,6 +241,10 @@ class Work(Record, align=LINE_PAIR_BYTES):
     doomed_tail: i64
     walk: Walk
     uncross: Uncross
+    top_next: i64
+    "The next instrument to look at for a TOP when the command is done."
+    top_end: i64
+    "The one behind the last."
     assemblies_open: i64
     assemblies: Array[Assembly] = length(SOURCES_MAX + 1)
 

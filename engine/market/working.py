@@ -16,6 +16,7 @@ from engine.market.phases import advance_shift, begin_shift
 from engine.market.programs import advance_program, walks
 from engine.market.rows import delist, remove
 from engine.market.state import Program, Roster
+from engine.market.tops import tell_next_top
 from engine.market.triggers import compare_point
 from engine.messages import Phase
 from engine.orders import IN_ROSTER, NO_ORDER, Place
@@ -43,22 +44,27 @@ def run(books: Books, out: Outbox) -> None:
             enter_second(books, out)
         elif walks(work):
             advance_program(books, out)
-        elif react(books, out):
-            continue
-        elif work.program != Program.NONE:
-            advance_program(books, out)
-        else:
-            end_command(books, out)
+        elif not react(books, out) and conclude(books, out):
             return
 
 
 @kernel
-def end_command(books: Books, out: Outbox) -> None:
-    """Nothing is left to do: a list that the command did not continue ends, and LAST is said."""
-    if books.work.breaking != 0:
+def conclude(books: Books, out: Outbox) -> bool:
+    """One action when nothing reacts any more; true when that was LAST.
+
+    The program goes on; then a list ends that the command did not continue; then the best prices
+    are told.
+    """
+    work = books.work
+    if work.program != Program.NONE:
+        advance_program(books, out)
+    elif work.breaking != 0:
         break_off(books, out)
-    books.work.busy = 0
-    finish(out)
+    elif not tell_next_top(books, out):
+        work.busy = 0
+        finish(out)
+        return True
+    return False
 
 
 @kernel

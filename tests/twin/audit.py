@@ -20,7 +20,8 @@ from engine.messages import (
     Side,
     TimeInForce,
 )
-from tests.twin.level3 import Level3, Life, life_of
+from engine.reference import TERM_NUMBERS
+from tests.twin.level3 import NO_TOP, Level3, Life, Top, life_of
 
 LEVEL_FLAGS = EventFlag.LEVEL_BID | EventFlag.LEVEL_ASK
 
@@ -47,6 +48,8 @@ class Audit:
         "Instruments of the command under way."
         self._untold: set[tuple[int, int, int]] = set()
         "Levels that an uncross changed and no LEVEL has told."
+        self._tops: dict[int, Top | None] = {}
+        "The last one told, of instruments that tell theirs."
         self._event: Any = None
         self._rules: dict[EventKind, Callable[[Any], None]] = {
             EventKind.ACCEPTED: self._accepted,
@@ -67,6 +70,7 @@ class Audit:
             EventKind.RULED: self._repeated,
             EventKind.MARKED: self._repeated,
             EventKind.CHECKED: self._repeated,
+            EventKind.TOP: self._told,
         }
 
     @property
@@ -91,6 +95,11 @@ class Audit:
     def check_finished(self) -> None:
         """Nothing may be missing at the end of a run."""
         self._expect(self._command_done, "the last command has no event with LAST")
+
+    def _told(self, event: Any) -> None:
+        top = event.price_ticks, event.qty_lots, event.previous_price_ticks, event.leaves_lots
+        self._expect(self._tops.get(event.instrument) != top, "a TOP tells something new")
+        self._tops[event.instrument] = top
 
     # --- orders ------------------------------------------------------------------------------
 
@@ -299,6 +308,8 @@ class Audit:
         self._clock_ns = event.at_ns
 
     def _listed(self, event: Any) -> None:
+        if event.order_id == TERM_NUMBERS["tell_top"]:
+            self._tops[event.instrument] = NO_TOP if event.qty_lots else None
         if event.order_id == Listing.LIST:
             self._phases[event.instrument] = Phase(event.qty_lots)
         if event.order_id == Listing.DELIST:
@@ -352,10 +363,13 @@ class Audit:
     def _check_quiet(self, event: Any) -> None:
         """Between two commands."""
         for instrument in self._touched:
+            if (told := self._tops.get(instrument)) is not None:
+                trades = self._phase(instrument) == Phase.CONTINUOUS
+                top = self.books.top(instrument) if trades else NO_TOP
+                self._expect(told == top, f"{top} was not told")
             if self._phase(instrument) == Phase.CONTINUOUS:
                 bid, ask = (self.books.best(instrument, side) for side in Side)
-                crossed = self.books.is_crossed(instrument)
-                self._expect(not crossed, f"crossed: {bid} >= {ask}")
+                self._expect(not self.books.is_crossed(instrument), f"crossed: {bid} >= {ask}")
         self._touched.clear()
         self._expect(not self._untold, f"levels {self._untold} changed and were not told")
         life = self.lives.get(event.order_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from engine.limits import CHUNK_TICKS
+from engine.limits import CHUNK_TICKS, LOOK_MAX
 from engine.messages import Side
 from tests.twin.instrument import Instrument
 from tests.twin.order import Order
@@ -36,6 +36,8 @@ class Book:
         "The last one published."
         self.pass_references: tuple[int | None, int | None] | None = (None, None)
         "At the end of the last pass of the pegs; None: they have to be passed through anyway."
+        self.told: tuple[int | None, int | None] = (None, None)
+        "The best prices of the last TOP."
         self.brought = False
         "Something came into the book since the all-or-none orders were tried."
 
@@ -60,6 +62,11 @@ class Book:
         if not self.levels[side]:
             return None
         return max(self.levels[side]) if side == Side.BUY else min(self.levels[side])
+
+    def best_shown(self, side: Side) -> int | None:
+        """The best price of a side at which anything is shown, of those that are looked at."""
+        shown = [price for price in self.prices(side)[:LOOK_MAX] if self.lots(side, price)]
+        return shown[0] if shown else None
 
     def lots(self, side: Side, price_ticks: int) -> int:
         """What is shown at one price."""

@@ -5,6 +5,11 @@ from typing import Any
 
 from engine.messages import EventFlag, Instruction, OrderType, Side
 
+Top = tuple[int, int, int, int]
+"""Bid, 1 if there is one, ask, 1 if there is one."""
+
+NO_TOP: Top = (0, 0, 0, 0)
+
 
 @dataclass
 class Life:
@@ -82,6 +87,17 @@ class Level3:
         if not prices:
             return None
         return max(prices) if side == Side.BUY else min(prices)
+
+    def top(self, instrument: int) -> Top:
+        """The best prices at which anything is shown."""
+        made: list[int] = []
+        for side in Side:
+            prices = self.queues.get((instrument, side), {})
+            shown = [price for price in prices if self.shown_lots(instrument, side, price)]
+            best = max if side == Side.BUY else min
+            made += [best(shown), 1] if shown else [0, 0]
+        bid, has_bid, ask, has_ask = made
+        return bid, has_bid, ask, has_ask
 
     def is_crossed(self, instrument: int) -> bool:
         """Whether bids and asks could trade."""

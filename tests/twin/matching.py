@@ -24,6 +24,7 @@ from engine.messages import (
     Side,
     TimeInForce,
 )
+from engine.reference import TERM_NUMBERS
 from tests.twin.amending import Amending
 from tests.twin.auction import auction
 from tests.twin.book import Book
@@ -35,6 +36,7 @@ from tests.twin.phases import AUCTIONS, CLOSED, COLLECTING
 
 __all__ = ["Exchange", "Order"]
 
+TELL_TOP = TERM_NUMBERS["tell_top"]
 OPENING = (Phase.PRE_OPEN, Phase.OPENING_AUCTION)
 
 
@@ -64,6 +66,7 @@ class Exchange(Amending):
             self._execute(decision)
         if open_list and not open_list.begun and len(open_list.orders) == orders_before:
             self._break(open_list)
+        self._tell_tops()
         last = self._out[-1]
         self._out[-1] = last._replace(flags=last.flags | EventFlag.LAST)
         numbered = [
@@ -260,6 +263,7 @@ class Exchange(Amending):
         for book in self.books:
             if book.phase in AUCTIONS and auction(book) != book.indicative:
                 self._indicate(book)
+        self._tell_tops()  # before the CLOCK, which all shards have
         self._phased(EventKind.CLOCK, 0, at_ns=self.clock_ns)
 
     def _mass_cancel(self, decision: Any) -> None:
@@ -286,6 +290,8 @@ class Exchange(Amending):
             self.books[number].phase = Phase(decision.qty_lots)
         else:
             book.terms.change(decision.order_id, decision.qty_lots)
+            if decision.order_id == TELL_TOP:
+                book.told = (None, None)
         self._instrument_changed()
 
     def _snapshot(self, decision: Any) -> None:
@@ -299,3 +305,21 @@ class Exchange(Amending):
             self._change(EventKind.BOOKED, order, **level, **fields)
         fields = {"qty_lots": len(shown), "flags": EventFlag.SNAPSHOT}
         self._notice(EventKind.DONE, decision.instrument, **fields)
+
+    def _tell_tops(self) -> None:
+        for book in self.books:
+            self._tell_top(book)
+
+    def _tell_top(self, book: Book) -> None:
+        """TOP, if an instrument that tells its best prices has others now than it told last."""
+        if not book.instrument.tell_top:
+            return
+        top: tuple[int | None, int | None] = (None, None)
+        if book.phase == Phase.CONTINUOUS:
+            top = book.best_shown(Side.BUY), book.best_shown(Side.SELL)
+        if top == book.told:
+            return
+        book.told = bid, ask = top
+        fields = {"price_ticks": bid or 0, "qty_lots": int(bid is not None)}
+        fields |= {"previous_price_ticks": ask or 0, "leaves_lots": int(ask is not None)}
+        self._notice(EventKind.TOP, book.number, **fields)
