@@ -7,12 +7,14 @@ Orders have names, accounts are people. `tests/scenarios/README.md` lists the wo
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from engine.messages import (
     BOTH_SIDES,
     CommandFlag,
     CommandKind,
+    Funds,
     Instruction,
     Listing,
     ListKind,
@@ -20,11 +22,13 @@ from engine.messages import (
     Peg,
     Phase,
     Prevention,
+    Scope,
     Side,
     TimeInForce,
     Trigger,
 )
 from engine.reference import TERM_NUMBERS
+from engine.rules import RULES
 
 SECOND_NS: Final = 1_000_000_000
 
@@ -33,6 +37,10 @@ PEOPLE: Final = ("ann", "bob", "cat", "dan", "eve")
 
 SYMBOLS: Final = ("S", "T", "U")
 """Instruments by index; a line that names none means the first."""
+
+
+ASSETS: Final = ("Q", "B0", "B1", "B2")
+"""What is paid in, and what the instruments trade."""
 
 
 class TableError(Exception):
@@ -94,6 +102,9 @@ SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
 PHASES: Final = {phase.name.lower().replace("_", "-"): phase for phase in Phase}
 PREVENTIONS: Final = {mode.name.lower(): mode for mode in Prevention}
 PEGS: Final = {peg.name.lower(): peg for peg in Peg}
+ASSET_NUMBERS: Final = {name: index for index, name in enumerate(ASSETS)}
+SCOPES: Final = {scope.name.lower(): scope for scope in Scope}
+RULE_NUMBERS: Final = {name: rule.number for name, rule in RULES.items()}
 INSTRUMENTS: Final = {symbol: index for index, symbol in enumerate(SYMBOLS)}
 
 
@@ -166,6 +177,7 @@ MODIFIERS: Final[Mapping[str, Callable[[Words, dict[str, Any]], None]]] = {
     "at-close": _time(TimeInForce.AT_CLOSE),
     "auction-only": _time(TimeInForce.AUCTION),
     "post-only": _flag("flags", CommandFlag.POST_ONLY),
+    "reduce-only": _flag("flags", CommandFlag.REDUCE_ONLY),
     "slide": _flag("instructions", Instruction.SLIDE),
     "hidden": _flag("instructions", Instruction.HIDDEN),
     "all-or-none": _flag("instructions", Instruction.ALL_OR_NONE),
@@ -187,7 +199,9 @@ MODIFIERS: Final[Mapping[str, Callable[[Words, dict[str, Any]], None]]] = {
 }
 """What may follow price and quantity, in any order."""
 
-PLAIN_MODIFIERS: Final = {"ioc", "fok", "post-only", "named", "leaves", "requeue"}
+PLAIN_MODIFIERS: Final = {
+    *("ioc", "fok", "post-only", "reduce-only", "named", "leaves", "requeue"),
+}
 """Those that need no terms."""
 
 
@@ -249,9 +263,84 @@ def _mass_cancel(words: Words) -> Line:
     return Line(CommandKind.MASS_CANCEL, fields=fields)
 
 
+def _funds(side: Funds, words: Words) -> Line:
+    """`deposit ann 5 Q`, `transfer ann 5 Q to bob named x`."""
+    fields: dict[str, Any] = {"side": side, "account": words.one_of(ACCOUNTS, "a person")}
+    fields["qty_lots"] = words.number("a number of units")
+    fields["instrument"] = words.one_of(ASSET_NUMBERS, "an asset")
+    if side == Funds.TRANSFER:
+        words.expect("to")
+        fields["price_ticks"] = words.one_of(ACCOUNTS, "a person")
+    if words.skip("named"):
+        _named(words, fields)
+    return Line(CommandKind.FUNDS, fields=fields)
+
+
+def _rule(words: Words) -> Line:
+    """`rule account ann killed 1`, `rule symbol T collar_bps 50`, `rule venue qty_max_lots 5`."""
+    scope = words.one_of(SCOPES, "a scope")
+    fields: dict[str, Any] = {"order_type": scope}
+    if scope == Scope.SYMBOL:
+        fields["instrument"] = words.one_of(INSTRUMENTS, "an instrument")
+    elif scope != Scope.VENUE:
+        fields["account"] = words.one_of(ACCOUNTS, "a person")
+    fields["order_id"] = words.one_of(RULE_NUMBERS, "a rule")
+    fields["qty_lots"] = words.number("its value")
+    return Line(CommandKind.RULE, fields=fields)
+
+
+def _mark(words: Words) -> Line:
+    fields = {"price_ticks": words.number("a price")}
+    _common(words, fields)
+    return Line(CommandKind.MARK, fields=fields)
+
+
 def _of_venue(kind: CommandKind, words: Words, **fields: Any) -> Line:
     _common(words, fields)
     return Line(kind, fields=fields)
+
+
+def _phase(words: Words) -> Line:
+    phase = words.one_of(PHASES, "a phase")
+    return _of_venue(CommandKind.PHASE, words, phase=phase, flags=int(CommandFlag.TERMS))
+
+
+def _clock(words: Words) -> Line:
+    at_ns = words.seconds()
+    return _of_venue(CommandKind.TICK, words, at_ns=at_ns, flags=int(CommandFlag.TERMS))
+
+
+def _set(words: Words) -> Line:
+    number = words.one_of(TERM_NUMBERS, "a term of instruments")
+    value = words.number("its value")
+    return _of_venue(CommandKind.INSTRUMENT, words, order_id=number, qty_lots=value)
+
+
+def _delist(words: Words) -> Line:
+    return _of_venue(CommandKind.INSTRUMENT, words, order_id=int(Listing.DELIST))
+
+
+def _check(words: Words) -> Line:
+    return Line(CommandKind.CHECK, fields=_new("", words).fields)
+
+
+COMMANDS: Final[Mapping[str, Callable[[Words], Line]]] = {
+    "cancel": partial(_changed, CommandKind.CANCEL),
+    "amend": partial(_changed, CommandKind.AMEND),
+    "mass cancel": _mass_cancel,
+    "phase": _phase,
+    "clock": _clock,
+    "snapshot": partial(_of_venue, CommandKind.SNAPSHOT),
+    "delist": _delist,
+    "set": _set,
+    "deposit": partial(_funds, Funds.DEPOSIT),
+    "withdraw": partial(_funds, Funds.WITHDRAW),
+    "transfer": partial(_funds, Funds.TRANSFER),
+    "rule": _rule,
+    "mark": _mark,
+    "check": _check,
+}
+"""What a line begins with that is no order."""
 
 
 def parse_command(text: str) -> Line:
@@ -260,24 +349,7 @@ def parse_command(text: str) -> Line:
     if colon:
         return _new(name.strip(), Words(rest))
     words = Words(text)
-    terms = int(CommandFlag.TERMS)
-    if words.skip("cancel"):
-        return _changed(CommandKind.CANCEL, words)
-    if words.skip("amend"):
-        return _changed(CommandKind.AMEND, words)
-    if words.skip("mass cancel"):
-        return _mass_cancel(words)
-    if words.skip("phase"):
-        phase = words.one_of(PHASES, "a phase")
-        return _of_venue(CommandKind.PHASE, words, phase=phase, flags=terms)
-    if words.skip("clock"):
-        return _of_venue(CommandKind.TICK, words, at_ns=words.seconds(), flags=terms)
-    if words.skip("snapshot"):
-        return _of_venue(CommandKind.SNAPSHOT, words)
-    if words.skip("delist"):
-        return _of_venue(CommandKind.INSTRUMENT, words, order_id=int(Listing.DELIST))
-    if words.skip("set"):
-        number = words.one_of(TERM_NUMBERS, "a term of instruments")
-        value = words.number("its value")
-        return _of_venue(CommandKind.INSTRUMENT, words, order_id=number, qty_lots=value)
+    for phrase, parse in COMMANDS.items():
+        if words.skip(phrase):
+            return parse(words)
     raise TableError(f"{text!r} is not a command")

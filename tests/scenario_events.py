@@ -9,9 +9,19 @@ of itself in every event: `scenario_table` checks these by themselves.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from engine.messages import EventFlag, EventKind, Listing, Phase, RejectReason, Side
+from engine.messages import (
+    EventFlag,
+    EventKind,
+    Funds,
+    Listing,
+    Phase,
+    RejectReason,
+    Scope,
+    Side,
+)
 from engine.reference import TERM_NUMBERS
-from tests.scenario_commands import SECOND_NS, SYMBOLS
+from engine.rules import RULES_BY_NUMBER
+from tests.scenario_commands import ASSETS, PEOPLE, SECOND_NS, SYMBOLS
 
 TERM_NAMES: Final = {number: name for name, number in TERM_NUMBERS.items()}
 
@@ -30,7 +40,9 @@ class Speaker:
         """All that an event tells, but for its numbers, times and what the order said of itself."""
         verb, saying = SAYINGS[EventKind(event.kind)]
         text = saying(self, verb, event)
-        return f"{text} on {SYMBOLS[event.instrument]}" if event.instrument else text
+        if event.instrument and event.kind not in WITH_ITS_OWN:
+            return f"{text} on {SYMBOLS[event.instrument]}"
+        return text
 
     def ordered(self, verb: str, event: Any) -> str:
         """ACCEPTED and REJECTED."""
@@ -100,6 +112,36 @@ class Speaker:
             return "delisted"
         return f"{verb} {TERM_NAMES[event.order_id]} {event.qty_lots}"
 
+    def funded(self, verb: str, event: Any) -> str:
+        """FUNDED."""
+        text = f"{verb} {Funds(event.side).name.lower()} {PEOPLE[event.account - 1]}"
+        text = f"{text} {event.qty_lots} {ASSETS[event.instrument]}"
+        if event.side == Funds.TRANSFER:
+            return f"{text} to {PEOPLE[event.price_ticks - 1]}"
+        return text
+
+    def ruled(self, verb: str, event: Any) -> str:
+        """RULED."""
+        names = {Scope.SYMBOL: SYMBOLS[event.instrument]} if event.instrument < len(SYMBOLS) else {}
+        if event.account:
+            names |= dict.fromkeys((Scope.GROUP, Scope.ACCOUNT), PEOPLE[event.account - 1])
+        words = [verb, Scope(event.order_type).name.lower(), names.get(event.order_type, "")]
+        words += [RULES_BY_NUMBER[event.order_id].name, str(event.qty_lots)]
+        return " ".join(filter(None, words))
+
+    def marked(self, verb: str, event: Any) -> str:
+        """MARKED."""
+        return f"{verb} {event.price_ticks}"
+
+    def checked(self, verb: str, event: Any) -> str:
+        """CHECKED."""
+        return f"{verb} {Side(event.side).name.lower()} {event.qty_lots} @ {event.price_ticks}"
+
+    def top(self, verb: str, event: Any) -> str:
+        """TOP: bid and ask."""
+        bid = event.price_ticks if event.qty_lots else "-"
+        return f"{verb} {bid} / {event.previous_price_ticks if event.leaves_lots else '-'}"
+
     def admin(self, verb: str, event: Any) -> str:
         """ADMIN_REJECTED."""
         return f"{verb}{_why(event)}"
@@ -141,8 +183,16 @@ SAYINGS: Final[Mapping[EventKind, tuple[str, Saying]]] = {
     EventKind.DONE: ("done", Speaker.done),
     EventKind.INSTRUMENT: ("set", Speaker.instrument),
     EventKind.ADMIN_REJECTED: ("refused", Speaker.admin),
+    EventKind.FUNDED: ("funded", Speaker.funded),
+    EventKind.RULED: ("ruled", Speaker.ruled),
+    EventKind.MARKED: ("marked", Speaker.marked),
+    EventKind.CHECKED: ("checked", Speaker.checked),
+    EventKind.TOP: ("top", Speaker.top),
 }
 """How each kind of event is said; CHECKPOINTs belong to no command and never get here."""
+
+WITH_ITS_OWN: Final = {EventKind.FUNDED, EventKind.RULED, EventKind.ADMIN_REJECTED}
+"""Kinds that say themselves what their number of an instrument stands for, or do not say it."""
 
 VERBS: Final = {verb for verb, _ in SAYINGS.values()} | {"uncross", "snapshot", "mass", "delisted"}
 """What a line about an event begins with."""

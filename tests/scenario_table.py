@@ -37,6 +37,19 @@ REFUSALS: Final = {
     EventKind.ADMIN_REJECTED,
 }
 
+NOT_AS_SENT: Final = {
+    EventKind.BOOKED,
+    EventKind.REPLACED,
+    EventKind.INSTRUMENT,
+    EventKind.RULED,
+}
+"""Events that have another account or price than their order, or no order's number."""
+
+SHOWN_FLAGS: Final = (
+    (CommandFlag.POST_ONLY, EventFlag.POST_ONLY),
+    (CommandFlag.REDUCE_ONLY, EventFlag.REDUCE_ONLY),
+)
+
 DEFAULTS: Final = {"price_min_ticks": 1, "price_max_ticks": 1_000}
 """Terms of instruments, unless a table says otherwise."""
 
@@ -230,11 +243,11 @@ class Player:
             assert last == (event is events[-1]), f"{step.where}: LAST in {event}"
             assert event.dseq == events[0].dseq, f"{step.where}: another cause in {event}"
             assert event.source_sequence == command.sequence, f"{step.where}: cause of {event}"
-            if event.kind in (EventKind.ACCEPTED, EventKind.REJECTED):
+            if event.kind in (EventKind.ACCEPTED, EventKind.REJECTED, EventKind.CHECKED):
                 self._meet(step, command, event)
         for event in events:
             name = self._speaker.names.get(event.order_id) if event.order_id else None
-            if name is not None and event.kind not in (EventKind.BOOKED, EventKind.REPLACED):
+            if name is not None and event.kind not in NOT_AS_SENT:
                 order = self._orders[name][1]
                 found = (event.account, event.instrument, event.side)
                 kind = f"{step.where}: {name} in {event}"
@@ -245,8 +258,9 @@ class Player:
             assert not refused, f"{step.where}: refused: {refused}"
 
     def _meet(self, step: Step, command: Command, event: Any) -> None:
-        """ACCEPTED and REJECTED repeat the order as it was sent."""
-        name = next(key for key, (_, sent) in self._orders.items() if sent is command)
+        """ACCEPTED, REJECTED and CHECKED repeat the order as it was sent."""
+        names = (key for key, (_, sent) in self._orders.items() if sent is command)
+        name = next(names, "check")
         if event.order_id:
             self._orders[name] = (event.order_id, command)
             self._speaker.names.setdefault(event.order_id, name)
@@ -255,6 +269,9 @@ class Player:
         priced = command.order_type == OrderType.LIMIT
         for key in ("account", "instrument", "side", "order_type", "time_in_force", "qty_lots"):
             assert getattr(event, key) == getattr(command, key), f"{step.where}: {key} of {event}"
+        for sent, said in SHOWN_FLAGS:
+            same = bool(command.flags & sent) == bool(event.flags & said)
+            assert same, f"{step.where}: flags of {event}"
         assert event.client_order_id == command.client_order_id, f"{step.where}: name of {event}"
         assert not priced or event.price_ticks == command.price_ticks, f"{step.where}: {event}"
         if command.flags & CommandFlag.TERMS:
