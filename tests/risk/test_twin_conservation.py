@@ -9,8 +9,6 @@ from collections import Counter, deque
 from random import Random
 from typing import Any
 
-import pytest
-
 from engine.instruments import FeeAsset, MarkSource
 from engine.messages import (
     BOTH_SIDES,
@@ -288,10 +286,7 @@ def run(seed: int) -> Crowd:
     return crowd
 
 
-def test_no_money_comes_or_goes_and_nothing_due_is_forgotten(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("tests.twin.risk.reserving.SALES_BELOW_ZERO_RESERVE", True)
+def test_no_money_comes_or_goes_and_nothing_due_is_forgotten() -> None:
     reasons: Counter[str] = Counter()
     done: Counter[str] = Counter()
     for seed in range(8):

@@ -98,3 +98,16 @@ def test_a_margin_position_has_room_for_so_much() -> None:
     house = House(dear, balances=funds, fee_account=-1, insurance_account=-1)
     assert house.new(MARGE, BUY, 1 << 59, 2) == "NONE"
     assert house.new(MARGE, BUY, 1, 1) == "EXPOSURE_OVERFLOW"
+
+
+def test_open_orders_of_the_venue_have_room_for_so_much() -> None:
+    """Also those of cash accounts, whatever they are worth at the mark."""
+    dear = PLAIN._replace(notional_divisor=1, price_max_ticks=1 << 60, qty_max_lots=1 << 53)
+    funds = {ALICE: {QUOTE: 1 << 61}, BOB: {QUOTE: 1 << 61}}
+    house = House(dear, balances=funds, fee_account=-1, insurance_account=-1)
+    assert house.new(ALICE, BUY, 1 << 59, 1) == "NONE"
+    order = house.order_id
+    assert house.new(BOB, BUY, (1 << 59) + 1, 1) == "EXPOSURE_OVERFLOW"
+    assert house.new(BOB, BUY, 1 << 59, 1) == "NONE"
+    assert house.amend(ALICE, order, (1 << 59) + 1, 1) == "EXPOSURE_OVERFLOW"
+    assert house.new(BOB, BUY, 1, 1) == "EXPOSURE_OVERFLOW"

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from engine.instruments import CollarReference, MarkSource
-from engine.messages import CommandFlag, OrderType, Scope, TimeInForce
+from engine.messages import CommandFlag, CommandKind, OrderType, Scope, TimeInForce
+from engine.reference import TERM_NUMBERS
 from engine.rules import RULES, RuleNumber
 from tests.risk.house import (
     ALICE,
@@ -193,6 +194,12 @@ def test_only_marginable_instruments_trade_on_margin() -> None:
     house = House(PLAIN._replace(initial_bps=0, maintenance_bps=0))
     assert house.new(MARGE, BUY, 100, 1) == "NOT_MARGINABLE"
     assert house.new(ALICE, BUY, 100, 1) == "NONE"
+    house = House()
+    house.trade(MARGE, ALICE, 100, 10)
+    house.told(CommandKind.INSTRUMENT, order_id=TERM_NUMBERS["maintenance_bps"])
+    house.told(CommandKind.INSTRUMENT, order_id=TERM_NUMBERS["initial_bps"])
+    assert house.new(MARGE, SELL, 100, 11) == "NOT_MARGINABLE"
+    assert house.new(MARGE, SELL, 100, 10) == "NONE", "what is there may be closed"
 
 
 def test_short_selling() -> None:

@@ -101,7 +101,7 @@ def test_a_reference_is_booked_once(house: House) -> None:
         (-1, 1, Scope.VENUE, 0, 0),
         (RuleNumber.QTY_MAX_LOTS, -1, Scope.VENUE, 0, 0),
         (RuleNumber.QTY_MAX_LOTS, (1 << 62) + 1, Scope.VENUE, 0, 0),
-        (RuleNumber.COLLAR_BPS, 1_000_001, Scope.VENUE, 0, 0),
+        (RuleNumber.COLLAR_BPS, 100_001, Scope.VENUE, 0, 0),
         (RuleNumber.KILLED, 3, Scope.VENUE, 0, 0),
         (RuleNumber.REDUCE_ONLY, 2, ACCOUNT, ALICE, 0),
         (RuleNumber.BREAKER_BPS, 1, ACCOUNT, ALICE, 0),

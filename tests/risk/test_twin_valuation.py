@@ -3,7 +3,7 @@
 import pytest
 
 from engine.instruments import MarkSource
-from engine.messages import Scope
+from engine.messages import CommandKind, Scope
 from engine.rules import RuleNumber
 from tests.risk.house import ALICE, BOB, BUY, MARGE, MIKE, PLAIN, QUOTE, SELL, STRANGER, House
 from tests.twin import Instrument
@@ -148,19 +148,18 @@ def test_each_command_values_the_next_position() -> None:
     assert worths() == [-220, 110, 110], "accepted or not"
 
 
-def test_a_check_values_the_position_first_like_an_order() -> None:
-    """At 20 the loss of 80 leaves 20, of which 2 are needed."""
+@pytest.mark.parametrize("kind", [CommandKind.NEW, CommandKind.CHECK])
+def test_an_order_is_checked_with_its_position_as_it_is_now(kind: int) -> None:
+    """At 20 a loss of 80 leaves 20, and a tenth of 200 is needed; the round looks elsewhere."""
     house = House(EXTERNAL)
     house.trade(MARGE, ALICE, 100, 10)
     house.tick()
     house.mark(20)
-    for told in ("INITIAL_MARGIN", "NONE"):
+    for lots, told in ((91, "INITIAL_MARGIN"), (90, "NONE")):
         house.risk.state.turn = 0
-        assert house.check(MARGE, BUY, 20, 91 if told == "INITIAL_MARGIN" else 90) == told
+        assert house.new(MARGE, BUY, 20, lots, kind=kind) == told
         assert house.position(MARGE).figures.worth == 20
-    house.risk.state.turn = 0
-    assert house.new(MARGE, BUY, 20, 91) == "INITIAL_MARGIN"
-    assert house.position(MARGE).figures.worth == 20
+    assert len(house.risk.holds) == (kind == CommandKind.NEW)
 
 
 def test_a_new_position_is_next_when_the_round_is_through() -> None:

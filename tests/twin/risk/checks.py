@@ -21,6 +21,8 @@ AT_THE_MARK = (
 )
 """Rules that need a mark price."""
 
+VENUE = (Scope.VENUE, 0)
+
 
 def gates(state: State, command: Sequenced) -> Iterator[RejectReason]:
     """Who may trade at all, and where; also for amendments, but for the lists."""
@@ -110,6 +112,8 @@ def quantities(state: State, change: Change) -> Iterator[RejectReason]:
     for entity, most in rules.in_force(state, RuleNumber.OPEN_NOTIONAL_MAX_UNITS, *change.place):
         if _with(state, change, entity).open_units > most:
             yield RejectReason.OPEN_NOTIONAL
+    if _with(state, change, VENUE).open_units > EXPOSURE_MAX:
+        yield RejectReason.EXPOSURE_OVERFLOW
     only = change.reduce_only or rules.values(state, RuleNumber.REDUCE_ONLY, *change.place)
     if only and not change.reducing:
         yield RejectReason.REDUCE_ONLY
@@ -150,7 +154,7 @@ def exposures(state: State, change: Change) -> Iterator[RejectReason]:
     valued = margin or any(rules.values(state, each, *change.place) for each in AT_THE_MARK)
     if valued and not valuation.mark(state, change.instrument):
         yield RejectReason.NO_MARK_PRICE
-    if _with(state, change, (Scope.VENUE, 0)).gross > EXPOSURE_MAX:
+    if _with(state, change, VENUE).gross > EXPOSURE_MAX:
         yield RejectReason.EXPOSURE_OVERFLOW
     if margin and abs(change.new.cost) + change.new.open_units > EXPOSURE_MAX:
         yield RejectReason.EXPOSURE_OVERFLOW

@@ -7,7 +7,7 @@ command. It sends nothing by itself: `demands` says what it would have to.
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
-from engine.limits import ASSETS_MAX, ORDERS_MAX, SHARDS_MAX
+from engine.limits import ASSETS_MAX, ORDERS_MAX, POSITIONS_MAX, SHARDS_MAX
 from engine.messages import (
     AccountKind,
     CommandFlag,
@@ -43,9 +43,6 @@ OF_AN_ACCOUNT = (
     CommandKind.MASS_CANCEL,
 )
 """Commands that an account must be open for."""
-
-POSITIONS_MAX = 1 << 20
-"""More than any test has."""
 
 
 class Risk:
