@@ -29,6 +29,14 @@ from engine.risk.amending import decide_amend
 from engine.risk.deciding import decide_new, set_prevention
 from engine.risk.gates import begin_day, count_cancel
 from engine.risk.governing import decide_funds, decide_rule, set_mark
+from engine.risk.lookahead import (
+    EVENTS_FAR,
+    FAR,
+    ORDERS_MIN,
+    POSITIONS_MIN,
+    look_ahead,
+    look_at_events,
+)
 from engine.risk.settling import apply_event
 from engine.risk.state import RiskState
 from engine.risk.valuation import ROUND_MAX, forget_valuations, refresh_mark, value_round
@@ -158,7 +166,10 @@ def apply_events(state: RiskState, ports: RiskPorts) -> int:
         waiting = ready(inbox.ring, inbox.cursor, EVENTS_BATCH_MAX)
         first = inbox.cursor.position
         assert first == state.watermarks[shard], "apply_events: not where risk stopped reading"
+        foreseen = waiting - EVENTS_FAR if state.reservations.live >= ORDERS_MIN else 0
         for index in range(waiting):
+            if index < foreseen:
+                look_at_events(state, inbox.ring, first + index)
             event = Event(slot(inbox.ring, first + index))
             assert event.sequence == first + index + 1, "apply_events: an event is missing"
             apply_event(state, event)
@@ -217,7 +228,10 @@ def step_risk(state: RiskState, ports: RiskPorts, message_max: int) -> int:
     if state.untold != 0:
         tell_watermarks(state, ports)
     first = inbox.cursor.position
+    foreseen = waiting - FAR if state.positions.count >= POSITIONS_MIN else 0
     for index in range(room):
+        if index < foreseen:
+            look_ahead(state, inbox.ring, first + index)
         decide_command(state, ports, slot(inbox.ring, first + index))
     now = deliver(ports.decisions, ports.telemetry)
     count_batch(inbox, room, now, ports.telemetry)
