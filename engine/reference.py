@@ -62,6 +62,8 @@ class InstrumentTerms(Record, align=LINE_PAIR_BYTES):
     notional_multiplier: i64
     notional_divisor: i64
     "price * qty * multiplier / divisor = quote units; one of the two is 1."
+    fee_asset: i64
+    "FeeAsset: 0 quote, 1 received."
     price_min_ticks: i64
     price_max_ticks: i64
     qty_min_lots: i64
@@ -81,8 +83,6 @@ class InstrumentTerms(Record, align=LINE_PAIR_BYTES):
     "How long trading halts when a price leaves its band."
     volatility_auction_ns: i64
     "How long the auction after that lasts."
-    fee_asset: i64
-    "FeeAsset: 0 quote, 1 received."
     initial_bps: i64
     "Initial margin in 1/10000 of a position's value, 0: no trading on margin."
     maintenance_bps: i64

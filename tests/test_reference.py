@@ -84,6 +84,7 @@ def test_the_terms_of_money_come_first() -> None:
         "base_units_per_lot",
         "notional_multiplier",
         "notional_divisor",
+        "fee_asset",
     ]
 
 

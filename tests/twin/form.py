@@ -48,6 +48,7 @@ MONEY = (
     "base_units_per_lot",
     "notional_multiplier",
     "notional_divisor",
+    "fee_asset",
 )
 
 
