@@ -13,7 +13,7 @@ from engine.intake import IngestState
 from engine.limits import BATCH_MAX, SHARDS_MAX
 from engine.matching import MatchingPorts, MatchingState, step_matching
 from engine.membership import settle_in
-from engine.risk.stage import RiskPorts, step_risk
+from engine.risk.stage import RiskPorts, link_risk, step_risk
 from engine.risk.state import RiskState
 from engine.stage import Telemetry
 from engine.topology import INGEST, RISK, ProcessPlan, order_ring
@@ -68,6 +68,7 @@ call_matching = distant(step_matching)
 def link_stages() -> None:
     """Make the steps of all stages ready to be called by the loop in this process."""
     link(call_ingest, IngestState, IngestPorts, int)
+    link_risk()
     link(call_risk, RiskState, RiskPorts, int)
     link(call_matching, MatchingState, MatchingPorts, int)
 

@@ -16,7 +16,7 @@ from engine.intake import IngestState
 from engine.market.commands import link_special
 from engine.matching import MatchingPorts, MatchingState
 from engine.process import build_loop, call_ingest, call_matching, call_risk, run_loop
-from engine.risk.stage import RiskPorts
+from engine.risk.stage import RiskPorts, link_risk
 from engine.risk.state import RiskState
 from engine.topology import DRIVER, plan
 from engine.venue import create_private
@@ -56,7 +56,8 @@ def warmups(config: Config) -> Iterator[Step]:
     helper = _compile_beside()
     yield "ingest", lambda: link(call_ingest, IngestState, IngestPorts, int)
     yield "matching", lambda: link(call_matching, MatchingState, MatchingPorts, int)
-    yield "risk", lambda: link(call_risk, RiskState, RiskPorts, int)
+    yield "risk: accounts and events", link_risk
+    yield "risk: orders", lambda: link(call_risk, RiskState, RiskPorts, int)
     yield "orders, phases, auctions", lambda: _fetch_special(helper)
     # In the compact layout one process, and so one loop, has all stages.
     config = replace(config, venue=replace(config.venue, layout="compact"))

@@ -11,7 +11,7 @@ from engine.reference import InstrumentTerms
 from engine.risk.amounts import base_needed, order_units, quote_needed
 from engine.risk.purses import group_of, purse_of
 from engine.risk.state import Position, Reservation, RiskState
-from ipc.jit import inlined
+from ipc.jit import inlined, kernel
 
 
 @inlined
@@ -26,7 +26,7 @@ def bound_rate(reservation: Reservation) -> int:
     return max(reservation.maker_rate, reservation.taker_rate, 0)
 
 
-@inlined
+@kernel
 def count_bound(
     state: RiskState,
     terms: InstrumentTerms,

@@ -113,7 +113,7 @@ def pay_fee(state: RiskState, account: int, asset: int, fee: int) -> None:
     purse_of(state, state.fee_account, asset).total += fee
 
 
-@inlined
+@kernel
 def settle(
     state: RiskState, trade: TradeEvent, account: int, side: int, rate: int, paid: int
 ) -> None:
@@ -211,7 +211,7 @@ def end_order(state: RiskState, order_id: int) -> None:
     value_position(state, position)
 
 
-@inlined
+@kernel
 def shrink_reservation(state: RiskState, order_id: int, lots: int, leaves: int) -> None:
     """One side of a trade: the reservation shrinks by `lots`; the order ends with no leaves."""
     index = find_order(state.reservations, order_id)

@@ -24,7 +24,7 @@ from engine.messages import (
     RejectReason,
     SequencedCommand,
 )
-from engine.reference import TERM_NUMBERS, apply_instrument
+from engine.reference import TERM_NUMBERS, InstrumentTerms, apply_instrument
 from engine.risk.amending import decide_amend
 from engine.risk.deciding import decide_new, set_prevention
 from engine.risk.gates import begin_day, count_cancel
@@ -51,6 +51,7 @@ from engine.stage import (
     next_slot,
     open_outbox,
 )
+from ipc.distant import distant, link
 from ipc.jit import inlined, kernel
 from ipc.record import Record
 from ipc.ring import Inbox, RingGroup, consume, ready, slot
@@ -77,27 +78,18 @@ class RiskPorts(Record):
 # --- all commands ----------------------------------------------------------------------------
 
 
-@inlined
-def decide(state: RiskState, decision: Decision) -> int:
-    """The verdict on one well-formed command: a reason to refuse it, or NONE."""
-    kind = decision.kind
-    if kind >= CommandKind.PHASE and kind != CommandKind.CHECK:
-        return decide_other(state, decision)
-    if decision.account >= ACCOUNTS_MAX:
-        return RejectReason.UNKNOWN_ACCOUNT.value
-    owner = state.owners[decision.account]
-    if owner.known == 0:
-        return RejectReason.UNKNOWN_ACCOUNT.value
-    if kind == CommandKind.CANCEL:
-        count_cancel(state, decision)
-        return RejectReason.NONE.value
-    if kind == CommandKind.MASS_CANCEL:
-        return RejectReason.NONE.value
-    set_prevention(owner, decision)
-    terms = state.terms[decision.instrument]
-    if kind == CommandKind.AMEND:
-        return decide_amend(state, terms, decision)
-    return decide_new(state, terms, decision)
+@kernel
+def change_terms(state: RiskState, decision: Decision) -> None:
+    """An INSTRUMENT command, which ingest has checked: the commands after it see its number."""
+    index = decision.instrument
+    apply_instrument(state.terms[index], decision.order_id, decision.qty_lots)
+    if decision.order_id == Listing.LIST:
+        quote = state.quotes[index]
+        quote.last = quote.external = quote.has_bid = quote.has_ask = 0
+        quote.day = -1
+    refresh_mark(state, index)
+    if decision.order_id == INITIAL or decision.order_id == MAINTENANCE:
+        forget_valuations(state)
 
 
 @kernel
@@ -117,18 +109,31 @@ def decide_other(state: RiskState, decision: Decision) -> int:
     return RejectReason.NONE.value
 
 
-@kernel
-def change_terms(state: RiskState, decision: Decision) -> None:
-    """An INSTRUMENT command, which ingest has checked: the commands after it see its number."""
-    index = decision.instrument
-    apply_instrument(state.terms[index], decision.order_id, decision.qty_lots)
-    if decision.order_id == Listing.LIST:
-        quote = state.quotes[index]
-        quote.last = quote.external = quote.has_bid = quote.has_ask = 0
-        quote.day = -1
-    refresh_mark(state, index)
-    if decision.order_id == INITIAL or decision.order_id == MAINTENANCE:
-        forget_valuations(state)
+call_other = distant(decide_other)
+call_amend = distant(decide_amend)
+
+
+@inlined
+def decide(state: RiskState, decision: Decision) -> int:
+    """The verdict on one well-formed command: a reason to refuse it, or NONE."""
+    kind = decision.kind
+    if kind >= CommandKind.PHASE and kind != CommandKind.CHECK:
+        return call_other(state, decision)
+    if decision.account >= ACCOUNTS_MAX:
+        return RejectReason.UNKNOWN_ACCOUNT.value
+    owner = state.owners[decision.account]
+    if owner.known == 0:
+        return RejectReason.UNKNOWN_ACCOUNT.value
+    if kind == CommandKind.CANCEL:
+        count_cancel(state, decision)
+        return RejectReason.NONE.value
+    if kind == CommandKind.MASS_CANCEL:
+        return RejectReason.NONE.value
+    set_prevention(owner, decision)
+    terms = state.terms[decision.instrument]
+    if kind == CommandKind.AMEND:
+        return call_amend(state, terms, decision)
+    return decide_new(state, terms, decision)
 
 
 @inlined
@@ -211,12 +216,24 @@ def act(state: RiskState, ports: RiskPorts) -> int:
     return sent
 
 
+call_events = distant(apply_events)
+call_act = distant(act)
+
+
+def link_risk() -> None:
+    """Make the parts of the stage that are called through their address ready in this process."""
+    link(call_other, RiskState, Decision)
+    link(call_amend, RiskState, InstrumentTerms, Decision)
+    link(call_events, RiskState, RiskPorts)
+    link(call_act, RiskState, RiskPorts)
+
+
 @kernel
 def step_risk(state: RiskState, ports: RiskPorts, message_max: int) -> int:
     """Apply events, then decide up to `message_max` commands; returns how much was done."""
-    applied = apply_events(state, ports)
+    applied = call_events(state, ports)
     if state.warden.awaited == 0 and has_business(state):
-        applied += act(state, ports)
+        applied += call_act(state, ports)
     inbox = ports.commands
     waiting = ready(inbox.ring, inbox.cursor, message_max)
     if waiting == 0:
