@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.books import book_part
 from benchmarks.markdown import priority, spread, table
+from benchmarks.risks import risk_part
 from benchmarks.targets import Target, targets
 from tools.figures import count, duration
 
@@ -41,7 +42,7 @@ def main() -> int:
 
 def collect(data: Path | None) -> tuple[Results, list[str]]:
     """The result of each benchmark by name, and the commands that were run."""
-    chosen = {name: ["bench", name] for name in ("ring", "book", "engine")}
+    chosen = {name: ["bench", name] for name in ("ring", "book", "risk", "engine")}
     if data is not None:
         chosen["challenge"] = ["bench", "book", "--data", str(data.resolve())]
     results = {}
@@ -99,7 +100,8 @@ def page(results: Results, commands: list[str], at: datetime) -> str:
     ]
     if "challenge" in results:
         parts.append(book_part("Matching alone, the challenge's files", results["challenge"]))
-    parts += [engine_part(results["engine"]), costs_part(results["costs"])]
+    parts += [risk_part(results["risk"]), engine_part(results["engine"])]
+    parts.append(costs_part(results["costs"]))
     return "\n\n".join(parts) + "\n"
 
 

@@ -68,11 +68,17 @@ def nanoseconds(value: float) -> str:
     return duration(round(value))
 
 
+def tenths(value: float) -> str:
+    """A short duration."""
+    return f"{value:.1f} ns"
+
+
 def targets(results: dict[str, dict[str, Any]]) -> list[Target]:
     """All rows."""
     return [
         *ring_targets(results["ring"]),
         *book_targets(results.get("challenge") or results["book"]),
+        *risk_targets(results["risk"]),
         *engine_targets(results["engine"]),
     ]
 
@@ -133,6 +139,22 @@ def book_targets(result: dict[str, Any]) -> Iterator[Target]:
     yield compared(f"{beside} the fastest of {', '.join(result['peers'])}", _over(worst, fastest))
     yield compared(f"{beside} its own design in C++ without rings", result["worst_native_ratio"])
     yield Target("matching beside CppTrader", "1.5 x", "-", "not in this run: not on PyPI")
+
+
+def risk_targets(result: dict[str, Any]) -> Iterator[Target]:
+    """The risk stage alone, and what its checks cost the engine."""
+    yield at_most(
+        f"a new order's check, all checks on, 100 symbols, {result['accounts']} accounts, backlog",
+        25,
+        result.get("check_ns_100_symbols"),
+        tenths,
+    )
+    yield at_most(
+        "the engine's time with all checks on, of that with none",
+        1.3,
+        result["engine_on_off_ratio"],
+        times,
+    )
 
 
 def engine_targets(result: dict[str, Any]) -> Iterator[Target]:

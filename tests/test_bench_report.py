@@ -24,9 +24,45 @@ def spread(name: str, value: float | None) -> dict[str, float | None]:
     return {name: value, f"{name}_min": value, f"{name}_max": value}
 
 
+STAGE = {"count": 1, "p50": 1, "p99": 2, "p999": 3, "max": 4}
+
+
+def risk_result() -> dict[str, Any]:
+    """The same of the risk stage: a check that takes too long, a ratio that just will do."""
+    return {
+        "check_ns_100_symbols": 30.0,
+        "engine_on_off_ratio": 1.3,
+        "stage": [
+            {
+                "kind": "cash",
+                "checks": True,
+                "symbols": 100,
+                **spread("check_ns", 30.0),
+                **spread("steady_ns", 20.0),
+                **spread("stage_ns", 37.5),
+                **spread("cancel_ns", 10.0),
+                **spread("fill_ns", 11.0),
+            }
+        ],
+        **spread("copy_ns", 7.5),
+        "engine": [
+            {
+                "symbols": 1,
+                **spread("on_commands_per_s", 2e6),
+                **spread("off_commands_per_s", 2.6e6),
+                "on_off_ratio": 1.3,
+            }
+        ],
+        "accounts": 1000,
+        "backlog": 8192,
+        "repeats": 1,
+        "realtime": False,
+        "not_included": ["amendments"],
+    }
+
+
 def results() -> dict[str, dict[str, Any]]:
     """What the benchmarks say on a machine with one core, where no rate was reached."""
-    stage = {"count": 1, "p50": 1, "p99": 2, "p999": 3, "max": 4}
     scenario = {
         **spread("in_process_msgs_per_s", 21e6),
         **spread("ring_msgs_per_s", None),
@@ -49,7 +85,7 @@ def results() -> dict[str, dict[str, Any]]:
         **RATES,
         **spread("ours_msgs_per_s", 20e6),
     }
-    row = {"rate": 50_000, "achieved": 25_000, **stage, "stages": {"risk": stage}}
+    row = {"rate": 50_000, "achieved": 25_000, **STAGE, "stages": {"risk": STAGE}}
     return {
         "ring": {"raw_line_rtt_p50": None, "results": [], "reason": "one core", "host": HOST},
         "book": {
@@ -66,7 +102,7 @@ def results() -> dict[str, dict[str, Any]]:
                 "clock": "TSC",
                 "clock_ns": 10,
                 "clock_step_ns": 5,
-                "kinds": {"cancel": stage},
+                "kinds": {"cancel": STAGE},
             },
             "peers": {"plain": 5e6},
             "peer_details": {"plain": peer},
@@ -77,6 +113,7 @@ def results() -> dict[str, dict[str, Any]]:
             "realtime": False,
             "not_included": ["risk"],
         },
+        "risk": risk_result(),
         "engine": {
             **spread("commands_per_s", 2e6),
             **spread("reference_commands_per_s", 3e6),
@@ -118,7 +155,10 @@ def test_what_was_not_measured_is_not_called_met() -> None:
     assert met == {
         "matching in process, worst of five (generated)",
         "100 symbols, 300k resting orders, in process",
+        "the engine's time with all checks on, of that with none",
     }
+    check = next(verdict for what, verdict in verdicts.items() if what.startswith("a new order's"))
+    assert check == "missed by 20.0%"
     assert verdicts["matching through rings, worst of five (generated)"] == "not measured"
     plain = next(verdict for what, verdict in verdicts.items() if what.startswith("plain orders"))
     assert plain == "missed by 4.3%"
@@ -152,6 +192,7 @@ def test_the_page_says_what_is_missing() -> None:
         "not a git checkout",
         "2026-01-02",
         "The tails are the machine's",
+        "| cash, all checks on | 100 | 30.0 (30.0-30.0) |",
         "ordinary priority",
     ):
         assert said in text

@@ -281,6 +281,17 @@ def bench_book(repeats: int, data: Path | None, messages: int | None, as_json: b
     _bench(lambda: (result, book.render(result)), as_json)
 
 
+@bench.command("risk")
+@click.option("--repeats", type=click.IntRange(1, 50), default=7, show_default=True)
+@json_option
+def bench_risk(repeats: int, as_json: bool) -> None:
+    """What risk costs an order, alone and in the whole engine, with all checks on and none."""
+    from tools.bench import risk
+
+    result = risk.run(stderr, repeats)
+    _bench(lambda: (result, risk.render(result)), as_json)
+
+
 @bench.command("engine")
 @click.option("--repeats", type=click.IntRange(1, 50), default=3, show_default=True)
 @layout_option

@@ -82,9 +82,9 @@ class Effort:
         return self.warm_up + repeats * (self.closed_loop + open_loop)
 
 
-def make_commands(count: int) -> Any:
+def make_commands(count: int, scenario: Scenario = SCENARIO) -> Any:
     """A stream of commands of one account; cancels name the ids that the engine will assign."""
-    decisions = make_stream(replace(SCENARIO, messages=count))
+    decisions = make_stream(replace(scenario, messages=count))
     commands = np.zeros(count, COMMAND)
     for name in set(COMMAND.names or ()) - {"sequence", "stamp_ticks", "client_order_id"}:
         commands[name] = decisions[name]
