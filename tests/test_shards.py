@@ -4,7 +4,9 @@ An instrument's events come in one ring, in order. Decisions are numbered differ
 risk writes between them how much of each ring it had seen; numbers aside, all is the same.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from engine.messages import Decision as EngineDecision
 from ipc import memory
 from ipc.record import Codec
 from ipc.ring import Ring
-from tests.bulk_streams import EVERYTHING, bulk
+from tests.bulk_streams import EVERYTHING, TOPS, Habits, bulk
 from tests.desk import as_array
 from tests.sharded import (
     ACCOUNTS,
@@ -36,6 +38,9 @@ pytestmark = pytest.mark.timeout(600)
 
 DECISION_CODEC = Codec(EngineDecision)
 COUNT = 1_500
+ASKING = replace(TOPS, acts={**TOPS.acts, "funds": 2.0, "rule": 2.0, "mark": 2.0, "check": 2.0})
+"""What concerns risk, and best prices, but nothing that would decide what risk lets pass later."""
+
 FUNDS = 3_000
 
 
@@ -83,10 +88,10 @@ def test_each_instrument_has_the_events_that_one_shard_makes(venues: Any, shards
         ]
 
 
-@pytest.mark.parametrize("shards", [2, 4])
-def test_so_it_is_with_all_that_can_be_sent(venues: Any, shards: int) -> None:
+@pytest.mark.parametrize(("shards", "habits"), [(2, EVERYTHING), (4, EVERYTHING), (3, ASKING)])
+def test_so_it_is_with_all_that_can_be_sent(venues: Any, shards: int, habits: Habits) -> None:
     """LAST aside: where a command breaks a list of another shard off, both say their last word."""
-    written = bulk(shards, COUNT, EVERYTHING, instruments=5)
+    written = bulk(shards, COUNT, habits, instruments=5)
     tables = written.market.tables()
     found = []
     for number in (1, shards):
@@ -99,6 +104,10 @@ def test_so_it_is_with_all_that_can_be_sent(venues: Any, shards: int) -> None:
         found.append(by_instrument([each for each in events if each.kind != EventKind.CLOCK]))
     assert found[1] == found[0]
     assert sum(map(len, found[0].values())) > COUNT
+    if habits is ASKING:
+        kinds = Counter(each["kind"] for events in found[0].values() for each in events)
+        asked = (EventKind.TOP, EventKind.FUNDED, EventKind.RULED, EventKind.MARKED)
+        assert all(kinds[kind] > 3 for kind in (*asked, EventKind.CHECKED))
 
 
 def test_the_last_shard_has_books_of_its_own(venues: Any) -> None:
