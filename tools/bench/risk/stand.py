@@ -25,7 +25,7 @@ from engine.process import call_risk
 from engine.reference import ReferenceData
 from engine.reference_writer import write_reference
 from engine.risk.setup import create_risk, deposit
-from engine.risk.stage import RiskPorts
+from engine.risk.stage import RiskPorts, link_risk
 from engine.risk.state import RiskState
 from engine.stage import copy_message, count_batch, deliver, next_slot, open_outbox
 from ipc import memory
@@ -106,6 +106,7 @@ class RiskStand(Record):
         ports.telemetry.clock = clock
         ports.telemetry.statistics = StageStatistics.allocate()
         stand.block = block
+        link_risk()
         link(call_risk, RiskState, RiskPorts, int)
         return stand
 
