@@ -36,9 +36,11 @@ check: $(STAMPS)/check ## Formatting, lint, types, import rules: seconds
 
 test: $(STAMPS)/test ## The whole suite: compiled, with bounds checks, interpreted
 	@echo "== tests 1/3: everything, compiled"
+	$(BIN)/python -m engine.warmup
 	$(BIN)/python -m pytest $(BESIDE)
 	@echo "== tests 2/3: unit and property tests, compiled with bounds checks"
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(BESIDE) -m "not system"
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m engine.warmup
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(BESIDE) -m "not system and not plain"
 	@echo "== tests 3/3: tests of kernels, interpreted"
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(BESIDE) -m interpreted
 

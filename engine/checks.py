@@ -196,7 +196,9 @@ def check_funds(command: Command, asset_count: int) -> int:
 
 @kernel
 def check_mark(command: Command, terms: InstrumentTerms) -> int:
-    """MARK, whose instrument is listed."""
+    """MARK, whose instrument is listed: any price in range, as an index knows no tick table."""
     if command.flags != 0:
         return RejectReason.BAD_FLAGS.value
-    return check_price(command.price_ticks, terms)
+    if command.price_ticks < terms.price_min_ticks or command.price_ticks > terms.price_max_ticks:
+        return RejectReason.BAD_PRICE.value
+    return RejectReason.NONE.value

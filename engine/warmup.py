@@ -1,7 +1,7 @@
 """Compile everything a venue runs before it starts, one kernel after the other.
 
 Processes are forked afterwards and find the machine code in memory. The first time takes seconds
-a kernel; afterwards the code comes from the cache on disk.
+a kernel; afterwards the code comes from the cache on disk. `python -m engine.warmup` fills it.
 """
 
 import subprocess
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from engine.config import Config
+from engine.config import Config, load
 from engine.driver import Driver, run_drive
 from engine.ingest import IngestPorts
 from engine.intake import IngestState
@@ -70,3 +70,9 @@ def warmups(config: Config) -> Iterator[Step]:
     yield "ring", lambda: (join(events, 0), leave(events, 0))
     driver = Driver(venue)
     yield "driver", lambda: run_drive(driver._drive, -1)
+
+
+if __name__ == "__main__":
+    for name, compile_one in warmups(load()):
+        print(f"compiling {name}", flush=True)
+        compile_one()

@@ -251,7 +251,8 @@ def faults_of_mark(command: Command, terms: Terms) -> Iterator[RejectReason]:
     """MARK."""
     if command.flags:
         yield RejectReason.BAD_FLAGS
-    yield from _faults_of_price(command.price_ticks, terms)
+    if not terms["price_min_ticks"] <= command.price_ticks <= terms["price_max_ticks"]:
+        yield RejectReason.BAD_PRICE
 
 
 def faults_of_listing(command: Command, terms: Terms) -> Iterator[RejectReason]:
