@@ -359,6 +359,9 @@ class Storm:
             if kind == EventKind.PREVENTED:
                 order["total"] -= lots
         named = {"dseq": dseq, "time_ns": decision.time_ns, "instrument": buyer["instrument"]}
+        if taker is not None:  # a liquidation order: risk waits for its last event
+            flags |= LAST * (taker["leaves"] == 0)
+            named |= {"source": decision.source, "source_sequence": decision.source_sequence}
         if kind == EventKind.TRADE:
             named |= {"fee_rate": rate, "maker_fee_rate": maker["maker_rate"]}
         told = {"side": incoming["side"], "price_ticks": price, "qty_lots": lots, "flags": flags}
@@ -376,11 +379,10 @@ class Storm:
 
     def step(self) -> None:
         """One thing happens."""
-        last = self.waiting[0] if self.waiting else None
         choice = self.random.randrange(20)
         if choice < 8:
             self.send()
-        elif choice < 14 and last:
+        elif choice < 14 and self.waiting:
             self.answer()
         elif choice < 16 and self.mine:
             self.send_for_risk()

@@ -91,8 +91,8 @@ def test_liquidation_from_the_first_cancel_to_the_end(house: House) -> None:
     assert house.new(MARGE, SELL, 80, 1) == "LIQUIDATING"
     assert house.check(MARGE, SELL, 80, 1) == "LIQUIDATING"
     assert house.amend(MARGE, 3, 199, 10) == "LIQUIDATING"
-    # 30 lots find a buyer at 80: 240 less 300. The rest waits for the next TICK.
-    assert house.act() == ["mass_cancel 3/0 0", "liquidation 3/0 -50"]
+    # 30 lots find a buyer at 80: 240 less 300. The rest finds nobody and waits for the next TICK.
+    assert house.act() == ["mass_cancel 3/0 0", "liquidation 3/0 -50", "liquidation 3/0 -20"]
     assert (house.holding(MARGE), house.total(MARGE)) == ((20, 200), 40)
     assert house.due() == []
     house.new(ALICE, BUY, 60, 30)

@@ -355,7 +355,7 @@ class Risk:
         hold = self.state.holds.pop(event.order_id)
         position = release(self.state, hold)
         position.cancel_due &= position.orders > 0
-        position.tried |= hold.liquidation
+        position.tried |= hold.liquidation and hold.open_lots == hold.total_lots
         valuation.revalue(self.state, position)
 
     def _answer(self, event: Event) -> None:
