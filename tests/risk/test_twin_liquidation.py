@@ -6,6 +6,7 @@ import pytest
 
 from engine.instruments import MarkSource
 from engine.messages import CommandFlag, CommandKind, Phase, Scope, TimeInForce
+from engine.reference import TERM_NUMBERS
 from engine.rules import RuleNumber
 from tests.risk.house import (
     ALICE,
@@ -26,6 +27,7 @@ from tests.twin.risk.valuation import equity, sums
 
 EXTERNAL = PLAIN._replace(mark_source=MarkSource.EXTERNAL)
 ACCOUNT = Scope.ACCOUNT
+QTY_MAX_LOTS = TERM_NUMBERS["qty_max_lots"]
 CALL = Demand("margin_state", MARGE, QUOTE, 1)
 LIQUIDATION = Demand("margin_state", MARGE, QUOTE, 2)
 
@@ -124,7 +126,7 @@ def test_what_insurance_cannot_pay_stays_a_debt(house: House) -> None:
 
 
 def test_a_large_position_is_closed_in_pieces(house: House) -> None:
-    house.told(CommandKind.INSTRUMENT, order_id=8, qty_lots=20)
+    assert house.told(CommandKind.INSTRUMENT, order_id=QTY_MAX_LOTS, qty_lots=20) == "NONE"
     for price in (84, 83, 82):
         house.new(ALICE, BUY, price, 20)
     fall(house, 84)
