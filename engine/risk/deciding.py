@@ -31,7 +31,7 @@ from engine.risk.exposure import (
     overflows_open,
     set_wanted,
 )
-from engine.risk.gates import check_gates
+from engine.risk.gates import check_gates, sent_ticks
 from engine.risk.prices import check_limits, collar_reference, protect
 from engine.risk.purses import (
     available_units,
@@ -190,7 +190,7 @@ def reserve(state: RiskState, terms: InstrumentTerms, decision: Decision) -> Non
     count_bound(state, terms, position, reservation, 1)
     count_order(state, account, instrument, 1)
     position.last_side, position.last_type = decision.side, decision.order_type
-    position.last_ticks, position.last_lots = decision.price_ticks, decision.qty_lots
+    position.last_ticks, position.last_lots = sent_ticks(decision), decision.qty_lots
     position.last_ns = decision.time_ns
     value_position(state, position)
 

@@ -7,7 +7,7 @@ set anywhere costs one test of a bit.
 from typing import Final
 
 from engine.limits import INSTRUMENTS_MAX
-from engine.messages import Decision, RejectReason
+from engine.messages import Decision, OrderType, RejectReason
 from engine.risk.purses import find_position, group_of, own_rule, purse_of
 from engine.risk.state import MarginState, RiskState, Scope
 from engine.rules import DAY_NS, RuleNumber
@@ -188,17 +188,37 @@ def count_cancel(state: RiskState, decision: Decision) -> None:
     cancel_one(state, state.venue)
 
 
+@inlined
+def sent_ticks(decision: Decision) -> int:
+    """The order's limit; 0 without one: risk may have given it a price meanwhile."""
+    return decision.price_ticks if decision.order_type == OrderType.LIMIT else 0
+
+
+@inlined
+def longest_window(state: RiskState, account: int, instrument: int) -> int:
+    """The strictest `duplicate_ns` of all scopes, which is the longest one; 0: none is set."""
+    own, group = state.accounts[account], group_of(state, account)
+    symbol, venue = state.symbols[instrument], state.venue
+    return max(
+        own.rules[DUPLICATE],
+        group.rules[DUPLICATE],
+        symbol.rules[DUPLICATE],
+        venue.rules[DUPLICATE],
+    )
+
+
 @kernel
 def is_repeated(state: RiskState, decision: Decision) -> bool:
     """Whether the account's last order in the instrument was the same, a moment ago."""
-    window = own_rule(state, decision.account, decision.instrument, DUPLICATE)
-    last = find_position(state, decision.account, decision.instrument)
+    account, instrument = decision.account, decision.instrument
+    window = longest_window(state, account, instrument)
+    last = find_position(state, account, instrument)
     if window == 0 or last.last_type == 0 or decision.time_ns - last.last_ns >= window:
         return False
     same_kind = last.last_side == decision.side and last.last_type == decision.order_type
     return (
         same_kind
-        and last.last_ticks == decision.price_ticks
+        and last.last_ticks == sent_ticks(decision)
         and last.last_lots == decision.qty_lots
     )
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from engine.config import Config
 from engine.limits import ACCOUNTS_MAX, INSTRUMENTS_MAX, ORDERS_MAX
-from engine.messages import AccountKind, RejectReason
+from engine.messages import AccountKind, Prevention, RejectReason
 from engine.reference import ReferenceData, copy_terms
 from engine.risk.governing import set_rule
 from engine.risk.purses import purse_of
@@ -33,7 +33,7 @@ def create_risk(
         bound.least, bound.most = rule.least, rule.most
     for number in range(ACCOUNTS_MAX):
         terms, owner = reference.accounts[number], state.owners[number]
-        owner.group = number
+        owner.group, owner.prevention = number, Prevention.NONE
         if terms.known:
             owner.known, owner.kind, owner.tier = 1, terms.kind, terms.tier
             owner.prevention, owner.group = terms.prevention, terms.group

@@ -152,7 +152,7 @@ class Position(Record, align=CACHE_LINE_BYTES):
     "Live reduce-only orders."
     reducing_sell: i64
     last_ticks: i64
-    "Price of the last accepted order."
+    "Limit of the last accepted order, 0 without one."
     last_lots: i64
     last_ns: i64
     last_side: u8
