@@ -1,20 +1,20 @@
-"""All that the engine's risk stage and its twin remember, compared after any step of a storm."""
+"""All that the engine's risk stage and its twin remember, compared after any step."""
 
 from typing import Any
 
 from engine.limits import ASSETS_MAX
 from engine.messages import Scope
 from engine.risk.purses import find_position
-from tests.risk.storm import Storm
 from tests.risk.storm_market import QUOTE
+from tests.risk_floor import Floor
 from tests.twin.risk import check_sums
 from tests.twin.risk.state import Figures
 
 
-def compare(storm: Storm) -> None:
+def compare(floor: Floor) -> None:
     """All that engine and twin remember is the same, and adds up."""
-    check_sums(storm.risk)
-    engine, twin = storm.floor.memory.risk, storm.risk.state
+    check_sums(floor.twin)
+    engine, twin = floor.memory.risk, floor.twin.state
     assert engine.positions.count == len(twin.positions)
     for number, position in enumerate(twin.positions, 1):
         made = engine.positions.table[number]
@@ -27,17 +27,17 @@ def compare(storm: Storm) -> None:
         found = [made.worth, made.counted_cost, made.buys, made.sells, made.gross]
         found += [made.initial, made.maintenance, made.counted_units]
         assert Figures(*found) == position.figures, (place, found, position)
-    for (scope, entity), purse in purses(storm):
-        sums = storm.risk.sums((scope, entity), QUOTE)
+    for (scope, entity), purse in purses(floor):
+        sums = floor.twin.sums((scope, entity), QUOTE)
         for name in Figures._fields:
             assert getattr(purse, name) == getattr(sums, name), (scope, entity, name)
     for asset in range(5):
         assert engine.deposited[asset] == twin.deposited[asset]
 
 
-def purses(storm: Storm) -> list[tuple[tuple[Scope, int], Any]]:
+def purses(floor: Floor) -> list[tuple[tuple[Scope, int], Any]]:
     """Where the engine keeps the sums of each scope in the quote asset."""
-    engine = storm.floor.memory.risk
+    engine = floor.memory.risk
     found: list[tuple[tuple[Scope, int], Any]] = [((Scope.VENUE, 0), engine.venue_purses[QUOTE])]
     for number in range(4):
         found.append(((Scope.SYMBOL, number), engine.symbol_purses[number]))
