@@ -18,7 +18,15 @@ from engine.messages import (
 )
 from engine.risk.gates import RESTRICTED, put_on_list
 from engine.risk.purses import available_units, purse_of
-from engine.risk.state import MONEY_RULES, RULE_NUMBERS, MarginState, Position, Purse, RiskState
+from engine.risk.state import (
+    MONEY_RULES,
+    NO_POSITION,
+    RULE_NUMBERS,
+    MarginState,
+    Position,
+    Purse,
+    RiskState,
+)
 from engine.risk.state import Scope as ScopeState
 from engine.risk.valuation import (
     forget_valuations,
@@ -57,6 +65,32 @@ def can_take(state: RiskState, account: int, asset: int, units: int) -> bool:
 
 
 @kernel
+def is_flat(state: RiskState, account: int, asset: int) -> bool:
+    """Whether an account has neither positions nor orders in instruments quoted in an asset."""
+    index = state.owners[account].first_position
+    while index != NO_POSITION:
+        position = state.positions.table[index]
+        used = position.net != 0 or position.open_buy + position.open_sell != 0
+        if used and state.terms[position.instrument].quote_asset == asset:
+            return False
+        index = position.next
+    return True
+
+
+@kernel
+def is_cover_due(state: RiskState, decision: Decision) -> bool:
+    """Whether a transfer that risk itself has sent still pays a debt from the insurance account."""
+    if decision.side != Funds.TRANSFER or decision.account != state.insurance_account:
+        return False
+    asset, units = decision.instrument, decision.qty_lots
+    purse = purse_of(state, decision.price_ticks, asset)
+    if purse.margin_state != MarginState.LIQUIDATING or units > -purse.total:
+        return False
+    there = available_units(purse_of(state, decision.account, asset))
+    return units <= there and is_flat(state, decision.price_ticks, asset)
+
+
+@kernel
 def decide_funds(state: RiskState, decision: Decision) -> int:
     """Book a deposit, a withdrawal or a transfer; the reason to refuse it, or NONE."""
     account, asset, units = decision.account, decision.instrument, decision.qty_lots
@@ -73,6 +107,8 @@ def decide_funds(state: RiskState, decision: Decision) -> int:
     other = decision.price_ticks
     if decision.side == Funds.TRANSFER and not is_open(state, other):
         return RejectReason.UNKNOWN_ACCOUNT.value
+    if decision.source == state.source and not is_cover_due(state, decision):
+        return RejectReason.NOT_IN_BREACH.value
     if not can_take(state, account, asset, units):
         return RejectReason.INSUFFICIENT_BALANCE.value
     purse.total -= units

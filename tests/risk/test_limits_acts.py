@@ -167,6 +167,27 @@ def test_a_debt_beyond_the_insurance_stays(marge: Pit) -> None:
     assert marge.obey() == [GOOD], "0 is not below 0"
 
 
+@pytest.mark.parametrize(("paid", "told"), [(0, "NONE"), (1, "NOT_IN_BREACH")])
+def test_the_insurance_pays_no_more_than_the_debt_still_is(
+    marge: Pit, paid: int, told: str
+) -> None:
+    """Somebody may have paid a part of it meanwhile; then risk sends what is left."""
+    marge.mark(83)
+    marge.obey()
+    marge.tick()
+    (wish,) = marge.sent()
+    sell_out(marge, wish, 71)
+    (cover,) = marge.sent()
+    assert (marge.total(MARGE), cover["qty_lots"]) == (-45, 45)
+    assert paid == 0 or marge.deposit(MARGE, paid) == "NONE"
+    kind = cover.pop("kind")
+    assert marge.told(kind, **cover) == told
+    source = {name: cover[name] for name in ("source", "source_sequence")}
+    marge.apply(EventKind.DONE, flags=EventFlag.LAST, **source)
+    assert marge.obey() == [f"44 from {INSURANCE} to {MARGE}"] * paid + [GOOD]
+    assert (marge.total(MARGE), marge.total(INSURANCE)) == (0, 5 + paid)
+
+
 def test_what_a_liquidation_order_may_do(marge: Pit) -> None:
     assert sale(marge, 50) == "NOT_IN_BREACH"
     marge.mark(83)
