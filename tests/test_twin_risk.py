@@ -109,8 +109,8 @@ def test_a_purchase_below_zero_costs_nothing_and_a_sale_does() -> None:
     assert house.balance(ALICE, QUOTE) == Balance(1_000, 0)
     assert house.new(BOB, SELL, -100, 7) == "INSUFFICIENT_BALANCE", "210 units"
     assert house.new(BOB, SELL, -99, 7) == "NONE", "ceil(207.9)"
-    assert house.balance(ALICE, QUOTE) == Balance(1_024, 0), "floor(-23.1)"
-    assert house.balance(BOB, QUOTE) == Balance(209 - 24, 0)
+    assert house.balance(ALICE, QUOTE) == Balance(1_023, 0), "23.1, toward zero"
+    assert house.balance(BOB, QUOTE) == Balance(209 - 23, 0)
 
 
 def test_limits_are_checked_in_order(house: House) -> None:

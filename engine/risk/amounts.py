@@ -51,10 +51,15 @@ def cost_units(terms: InstrumentTerms, price_ticks: int, qty_lots: int) -> int:
 
 @inlined
 def payment_units(terms: InstrumentTerms, price_ticks: int, qty_lots: int) -> int:
-    """Quote units that change hands in a trade: rounded down."""
+    """Quote units that change hands in a trade: rounded toward zero.
+
+    So whoever pays, the buyer or below zero the seller, never pays more than was reserved.
+    """
     product = price_ticks * qty_lots * terms.notional_multiplier
     if terms.notional_divisor == 1:
         return product
+    if product < 0:
+        return -(-product // terms.notional_divisor)
     return product // terms.notional_divisor
 
 
@@ -78,7 +83,7 @@ def affordable_price(terms: InstrumentTerms, budget_units: int, qty_lots: int) -
 
 @inlined
 def value_units(terms: InstrumentTerms, mark_ticks: int, qty_lots: int) -> int:
-    """What `qty_lots`, 0 or more, are worth at the mark: rounded down, clamped to VALUE_MAX."""
+    """What `qty_lots`, 0 or more, are worth at the mark: as paid, clamped to VALUE_MAX."""
     if worth_overflows(terms, abs(mark_ticks), qty_lots):
         return VALUE_MAX if mark_ticks > 0 else -VALUE_MAX
     return min(max(payment_units(terms, mark_ticks, qty_lots), -VALUE_MAX), VALUE_MAX)

@@ -207,6 +207,9 @@ def check_sums(
         equity = max(equity_of(state, account, own), 0)
         if share != 0 and wanted.gross > bps_down(equity, share):
             return RejectReason.CONCENTRATION.value
+    stopped = own.loss_state != 0 and own.loss_day == state.day
+    if stopped and own.rules[LOSS] != 0:
+        return RejectReason.DAILY_LOSS.value
     if has_lost_too_much(state, own) or has_lost_too_much(state, group):
         return RejectReason.DAILY_LOSS.value
     if has_lost_too_much(state, symbol) or has_lost_too_much(state, venue):

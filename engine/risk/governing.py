@@ -264,7 +264,7 @@ def set_money_state(state: RiskState, decision: Decision) -> int:
             fits = good and purse.margin_state != MarginState.GOOD
         if not fits:
             return RejectReason.NOT_IN_BREACH.value
-        purse.margin_state, purse.stuck = value, 0
+        purse.margin_state = value
     watch(state, account, asset, purse)
     return RejectReason.NONE.value
 

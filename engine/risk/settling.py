@@ -174,6 +174,8 @@ def check_breaker(state: RiskState, trade: TradeEvent) -> None:
     if limit == 0 or quote.day != state.day or trade.time_ns < state.day:
         return
     distance = abs(trade.price_ticks - quote.first)
+    if trade.dseq <= quote.halted:
+        return
     if distance > band_ticks(quote.first, limit) and quote.halt_due == 0:
         quote.halt_due = 1
         state.warden.halts_due += 1
@@ -314,9 +316,7 @@ def hear_answer(state: RiskState, event: Event) -> None:
     warden.awaited = 0
     if warden.forced_position != NO_POSITION:
         position = state.positions.table[warden.forced_position]
-        asset = state.terms[position.instrument].quote_asset
-        stuck = position.net == warden.forced_net
-        purse_of(state, position.account, asset).stuck = 1 if stuck else 0
+        position.tried = 1 if position.net == warden.forced_net else 0
         warden.forced_position = NO_POSITION
 
 

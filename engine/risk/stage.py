@@ -21,6 +21,7 @@ from engine.messages import (
     Decision,
     Event,
     Listing,
+    Phase,
     RejectReason,
     SequencedCommand,
 )
@@ -93,6 +94,15 @@ def change_terms(state: RiskState, decision: Decision) -> None:
 
 
 @kernel
+def hear_halt(state: RiskState, instrument: int) -> None:
+    """An instrument is halted, by risk or by somebody else: that is done."""
+    quote = state.quotes[instrument]
+    quote.halted = state.dseq
+    state.warden.halts_due -= quote.halt_due
+    quote.halt_due = 0
+
+
+@kernel
 def decide_other(state: RiskState, decision: Decision) -> int:
     """A command of whoever runs the venue, or of risk itself."""
     kind = decision.kind
@@ -106,6 +116,8 @@ def decide_other(state: RiskState, decision: Decision) -> int:
         set_mark(state, decision)
     elif kind == CommandKind.TICK:
         hear_tick(state)
+    elif kind == CommandKind.PHASE and decision.terms.phase == Phase.HALT:
+        hear_halt(state, decision.instrument)
     return RejectReason.NONE.value
 
 
@@ -143,6 +155,7 @@ def decide_command(state: RiskState, ports: RiskPorts, address: int) -> None:
     decision = Decision(next_slot(ports.decisions))
     copy_message(decision.address, command.address)
     decision.ev_wm = state.ev_wm
+    state.dseq = ports.decisions.ring.producer.position + ports.decisions.pending
     decision.group = decision.prevention = decision.maker_rate = decision.taker_rate = 0
     if decision.time_ns >= state.next_day:
         begin_day(state, decision.time_ns)

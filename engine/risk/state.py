@@ -112,8 +112,6 @@ class Purse(Record, align=CACHE_LINE_BYTES):
     loss_state: u8
     alarmed: u8
     "1 while it waits for risk to act."
-    stuck: u8
-    "1: its last liquidation order found nobody; waits for the next TICK."
     loss_day: i64
     "Day of the result that set loss_state."
     rules: Array[i64] = length(MONEY_RULES)
@@ -159,8 +157,8 @@ class Position(Record, align=CACHE_LINE_BYTES):
     last_type: u8
     cancel_due: u8
     "1: risk is to cancel its orders."
-    forced: u8
-    "1 while a liquidation order is out."
+    tried: u8
+    "1: a liquidation order found nobody to trade with since the last TICK."
 
 
 class Quote(Record, align=CACHE_LINE_BYTES):
@@ -182,6 +180,8 @@ class Quote(Record, align=CACHE_LINE_BYTES):
     "Beginning of the day of `first`."
     first: i64
     "Price of the day's first trade."
+    halted: i64
+    "dseq of the last PHASE that halted it; trades of before are no reason for another."
 
 
 class Reservation(Record, align=CACHE_LINE_BYTES):
@@ -254,8 +254,6 @@ class Warden(Record, align=CACHE_LINE_BYTES):
     "The position that the awaited order is to close; NO_POSITION: none."
     forced_net: i64
     "Its net when the order was sent."
-    last_closed: i64
-    "The position that a liquidation order was last for."
     head: i64
     "Alarms taken."
     tail: i64
@@ -295,6 +293,8 @@ class RiskState(Record, align=LINE_PAIR_BYTES):
     "Commands passed on."
     refused: i64
     "Commands refused, by ingest or here."
+    dseq: i64
+    "Sequence of the decision that is being made."
     on: i64
     "Bit 1 << number for each rule of an entity that has ever been set anywhere."
     money_on: i64

@@ -144,42 +144,26 @@ def cover_debt(state: RiskState, out: Outbox, account: int, asset: int, debt: in
 @kernel
 def liquidate(state: RiskState, out: Outbox, account: int, asset: int, purse: Purse) -> int:
     """The next step of a liquidation; 0 if there is nothing to do before the next TICK."""
-    index, held = state.owners[account].first_position, NO_POSITION
+    index, wanted, held = state.owners[account].first_position, NO_POSITION, 0
     while index != NO_POSITION:
         position = state.positions.table[index]
         if state.terms[position.instrument].quote_asset == asset:
             if position.open_buy + position.open_sell != 0:
                 return cancel_position(state, out, index)
-            if position.net != 0 and held == NO_POSITION:
-                held = index
+            if position.net != 0:
+                held += 1
+                if position.tried == 0:
+                    wanted = index
         index = position.next
-    if held != NO_POSITION and purse.stuck == 0:
-        return close_position(state, out, next_to_close(state, account, asset, held))
-    if held != NO_POSITION:
+    if wanted != NO_POSITION:
+        return close_position(state, out, wanted)
+    if held != 0:
         return 0
     if purse.total < 0 and cover_debt(state, out, account, asset, -purse.total) != 0:
         return 1
     if is_below_maintenance(state, account, purse):
         return 0
     return tell_state(state, out, account, asset, RuleNumber.MARGIN_STATE.value, 0)
-
-
-@kernel
-def next_to_close(state: RiskState, account: int, asset: int, first: int) -> int:
-    """The position to close next: each in turn, so that one without a market stops no other."""
-    warden = state.warden
-    index, seen = state.owners[account].first_position, False
-    while index != NO_POSITION:
-        position = state.positions.table[index]
-        quoted = state.terms[position.instrument].quote_asset == asset
-        if seen and quoted and position.net != 0:
-            warden.last_closed = index
-            return index
-        if index == warden.last_closed:
-            seen = True
-        index = position.next
-    warden.last_closed = first
-    return first
 
 
 # --- alarms ------------------------------------------------------------------------------------
@@ -252,5 +236,9 @@ def hear_tick(state: RiskState) -> None:
     """A TICK: liquidations that found nobody are tried again."""
     warden = state.warden
     for at in range(warden.head, warden.tail):
-        state.purses[warden.alarms[at & (ALARMS_MAX - 1)]].stuck = 0
+        account = warden.alarms[at & (ALARMS_MAX - 1)] // ASSETS_MAX
+        index = state.owners[account].first_position
+        while index != NO_POSITION:
+            state.positions.table[index].tried = 0
+            index = state.positions.table[index].next
     warden.fruitless = 0

@@ -178,6 +178,9 @@ def _limits_at_the_mark(state: State, change: Change) -> Iterator[RejectReason]:
     for entity, most in rules.in_force(state, RuleNumber.DAILY_LOSS_MAX_UNITS, *place):
         if valuation.result(state, entity, asset) < -most:
             yield RejectReason.DAILY_LOSS
+        stopped = rules.value_at(state, RuleNumber.LOSS_STATE, entity, asset)
+        if stopped and state.loss_days[change.account, asset] == state.today:
+            yield RejectReason.DAILY_LOSS
 
 
 def margin(state: State, change: Change) -> Iterator[RejectReason]:

@@ -26,7 +26,8 @@ def toward_zero(numerator: int, denominator: int) -> int:
 
 def payment(instrument: Instrument, price_ticks: int, lots: int) -> int:
     """Quote units that change hands in a trade."""
-    return price_ticks * lots * instrument.notional_multiplier // instrument.notional_divisor
+    product = price_ticks * lots * instrument.notional_multiplier
+    return toward_zero(product, instrument.notional_divisor)
 
 
 def cost(instrument: Instrument, price_ticks: int, lots: int) -> int:
