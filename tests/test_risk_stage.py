@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.limits import PRICE_TICKS_MAX
+from engine.limits import BALANCE_MAX, PRICE_TICKS_MAX
 from engine.messages import (
     CommandFlag,
     CommandKind,
@@ -153,6 +153,7 @@ def test_the_widest_collar_around_the_highest_price_fits(floors: Any) -> None:
         ("price_min_ticks", -PRICE_TICKS_MAX),
         ("reference_ticks", PRICE_TICKS_MAX),
         ("collar_bps", 100_000),
+        ("notional_max_units", BALANCE_MAX),
     ):
         floor.set_term(name, value)
     price = floor.new(ALICE, SELL, 0, 1, order_type=MARKET).price_ticks

@@ -117,12 +117,17 @@ def widen(
     old_units = order_units(terms, old_price, old_leaves)
     more_units = order_units(terms, bound_price, bound_leaves) - old_units
     more_lots = bound_leaves - old_leaves
+    # A sale that asks for more than before is larger when the amendment has been answered.
+    larger = max(abs(bound_price), abs(decision.price_ticks))
+    if worth_overflows(terms, larger, bound_leaves):
+        return RejectReason.NOTIONAL_OVERFLOW.value
+    largest_units = order_units(terms, larger, bound_leaves) - old_units
     reason = RejectReason.NONE.value
     reducing = 1
-    if more_lots > 0 or more_units > 0:
+    if more_lots > 0 or largest_units > 0 or bound_price != old_price:
         reducing = 1 if is_reducing(position, side, more_lots) else 0
         set_wanted(position, side, more_lots, more_units, state.wanted)
-        reason = check_growth(state, terms, position, reservation, decision, more_units)
+        reason = check_growth(state, terms, position, reservation, decision, largest_units)
     if reason != RejectReason.NONE:
         return reason
     count_bound(state, terms, position, reservation, -1)

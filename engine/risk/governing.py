@@ -150,15 +150,20 @@ def purse_at(state: RiskState, scope: int, entity: int, instrument: int) -> Purs
 
 
 @kernel
-def check_rule(state: RiskState, scope: int, entity: int, instrument: int, number: int) -> int:
-    """Whether there is such a rule, in this scope, for such an entity."""
+def check_rule(
+    state: RiskState, scope: int, entity: int, instrument: int, number: int, value: int
+) -> int:
+    """Whether there is such a rule, in this scope, for such an entity, with such a value."""
     if number < 0 or number >= RULE_NUMBERS:
         return RejectReason.BAD_RULE.value
     if state.bounds[number].scopes >> scope & 1 == 0:
         return RejectReason.BAD_RULE.value
     if number >= FIRST_MONEY_RULE and scope != Scope.SYMBOL and instrument >= ASSETS_MAX:
         return RejectReason.BAD_RULE.value
-    if entity < 0 or entity >= ACCOUNTS_MAX:
+    if value < state.bounds[number].least or value > state.bounds[number].most:
+        return RejectReason.BAD_RULE.value
+    of_accounts = scope == Scope.ACCOUNT or scope == Scope.GROUP
+    if of_accounts and not 0 <= entity < ACCOUNTS_MAX:
         return RejectReason.UNKNOWN_ACCOUNT.value
     return RejectReason.NONE.value
 
@@ -274,12 +279,9 @@ def set_rule(
     state: RiskState, scope: int, entity: int, instrument: int, number: int, value: int
 ) -> int:
     """Set one number of the rules; the reason to refuse it, or NONE."""
-    reason = check_rule(state, scope, entity, instrument, number)
+    reason = check_rule(state, scope, entity, instrument, number, value)
     if reason != RejectReason.NONE:
         return reason
-    bound = state.bounds[number]
-    if value < bound.least or value > bound.most:
-        return RejectReason.BAD_RULE.value
     if RuleNumber.KIND <= number <= RuleNumber.OPEN:
         return set_owner(state, entity, number, value)
     if number >= FIRST_MONEY_RULE:
@@ -300,12 +302,9 @@ def decide_rule(state: RiskState, decision: Decision) -> int:
     number = decision.order_id
     if number == RuleNumber.MARGIN_STATE or number == RuleNumber.LOSS_STATE:
         scope, entity, asset = decision.order_type, decision.account, decision.instrument
-        reason = check_rule(state, scope, entity, asset, number)
-        value = decision.qty_lots
+        reason = check_rule(state, scope, entity, asset, number, decision.qty_lots)
         if reason != RejectReason.NONE:
             return reason
-        if value < 0 or value > state.bounds[number].most:
-            return RejectReason.BAD_RULE.value
         return set_money_state(state, decision)
     return set_rule(
         state,

@@ -171,6 +171,9 @@ def protect_sale(
         price = step_down(terms, terms.price_max_ticks)
     if worth_overflows(terms, abs(price), lots):
         return RejectReason.NOTIONAL_OVERFLOW.value
+    free = decision.flags & CommandFlag.LIQUIDATION == 0
+    if free and cost_units(terms, price, lots) > notional_limit(state, terms, decision):
+        return RejectReason.NOTIONAL_ABOVE_MAX.value
     decision.price_ticks = price
     return RejectReason.NONE.value
 

@@ -139,10 +139,10 @@ def test_a_sale_below_zero_reserves_what_it_may_cost() -> None:
     assert house.purse(ALICE, QUOTE).reserved == 6
     assert house.purse(ALICE, BASE).reserved == 12
     assert house.new(INSURANCE, BUY, -15, 3) == "NONE"
-    assert house.total(ALICE) == 10_000 - 5, "the fee of 5 units is less than one"
-    assert house.total(INSURANCE) == 55
+    assert house.total(ALICE) == 10_000 - 4, "4.5 toward zero; the fee of that is less than one"
+    assert house.total(INSURANCE) == 54
     house.deposit(INSURANCE, BASE, 400)
-    assert house.new(INSURANCE, SELL, -54, 10) == "INSUFFICIENT_BALANCE", "54 and 2 are above 55"
-    assert house.new(INSURANCE, SELL, -53, 10) == "NONE", "53 and 2"
+    assert house.new(INSURANCE, SELL, -53, 10) == "INSUFFICIENT_BALANCE", "53 and 2 are above 54"
+    assert house.new(INSURANCE, SELL, -52, 10) == "NONE", "52 and 2"
     assert house.new(INSURANCE, SELL, -1, 1) == "INSUFFICIENT_BALANCE"
     assert house.new(INSURANCE, SELL, 0, 1) == "NONE"

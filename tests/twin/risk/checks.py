@@ -107,13 +107,17 @@ def open_orders(state: State, change: Change) -> Iterator[RejectReason]:
             yield RejectReason.OPEN_ORDERS
 
 
-def quantities(state: State, change: Change) -> Iterator[RejectReason]:
-    """Open notional, then what the position may become."""
+def notionals(state: State, change: Change) -> Iterator[RejectReason]:
+    """Open notional."""
     for entity, most in rules.in_force(state, RuleNumber.OPEN_NOTIONAL_MAX_UNITS, *change.place):
         if _with(state, change, entity).open_units > most:
             yield RejectReason.OPEN_NOTIONAL
     if _with(state, change, VENUE).open_units > EXPOSURE_MAX:
         yield RejectReason.EXPOSURE_OVERFLOW
+
+
+def quantities(state: State, change: Change) -> Iterator[RejectReason]:
+    """What the position may become."""
     only = change.reduce_only or rules.values(state, RuleNumber.REDUCE_ONLY, *change.place)
     if only and not change.reducing:
         yield RejectReason.REDUCE_ONLY

@@ -87,6 +87,9 @@ def _faults_of_market(state: State, command: Sequenced) -> Iterator[RejectReason
         yield RejectReason.INSUFFICIENT_BALANCE if scarce else RejectReason.NOTIONAL_ABOVE_MAX
     if overflows(instrument, command.price_ticks, lots):
         yield RejectReason.NOTIONAL_OVERFLOW
+    most = notional_max(state, command.account, command.instrument)
+    if not buys and cost(instrument, command.price_ticks, lots) > most:
+        yield RejectReason.NOTIONAL_ABOVE_MAX
 
 
 def _is_too_large(state: State, command: Sequenced) -> bool:

@@ -264,6 +264,7 @@ class Risk:
         if hold.liquidation:
             return
         yield from checks.open_orders(state, change)
+        yield from checks.notionals(state, change)
         yield from checks.quantities(state, change)
         yield from checks.marginable(state, change)
         yield from checks.short_selling(state, change)
@@ -313,10 +314,16 @@ class Risk:
         state = self.state
         if overflows(state.instruments[hold.instrument], price_ticks, lots):
             yield RejectReason.NOTIONAL_OVERFLOW
+        larger = max(price_ticks, command.price_ticks, key=abs)
+        if overflows(state.instruments[hold.instrument], larger, lots):
+            yield RejectReason.NOTIONAL_OVERFLOW
         more_lots = lots - hold.bound_lots
         more_units = open_units(state, hold, price_ticks, lots) - hold.units
-        if more_lots > 0 or more_units > 0:
+        most_units = open_units(state, hold, larger, lots) - hold.units
+        if more_lots > 0 or most_units > 0 or price_ticks != hold.bound_price_ticks:
             wish = command._replace(side=hold.side)
+            largest = checks.change_of(state, wish, (more_lots, most_units), hold.reduce_only)
+            yield from checks.notionals(state, largest)
             change = checks.change_of(state, wish, (more_lots, more_units), hold.reduce_only)
             yield from checks.quantities(state, change)
             yield from checks.marginable(state, change)
