@@ -49,9 +49,9 @@ from engine.risk.state import (
     Position,
     RiskState,
 )
-from engine.risk.valuation import refresh_position, value_position
+from engine.risk.valuation import refresh_position, take_figures, value_position
 from engine.rules import RuleNumber
-from ipc.intrinsics import multiply_overflows
+from ipc.intrinsics import multiply_overflows, prefetch
 from ipc.jit import inlined, kernel
 
 QTY_MAX = RuleNumber.QTY_MAX_LOTS.value
@@ -192,7 +192,10 @@ def reserve(state: RiskState, terms: InstrumentTerms, decision: Decision) -> Non
     position.last_side, position.last_type = decision.side, decision.order_type
     position.last_ticks, position.last_lots = sent_ticks(decision), decision.qty_lots
     position.last_ns = decision.time_ns
-    value_position(state, position)
+    if state.valued != 0:
+        take_figures(state, position, state.wanted)
+    else:
+        value_position(state, position)
 
 
 @inlined
@@ -258,6 +261,8 @@ def decide_new(state: RiskState, terms: InstrumentTerms, decision: Decision) -> 
         refresh_position(state, state.positions.table[index])
     set_rates(state, terms, decision)
     commits = 1 if decision.kind == CommandKind.NEW else 0
+    state.valued = 0
+    prefetch(state.reservations.orders[state.reservations.free].address)
     if decision.flags & CommandFlag.LIQUIDATION:
         reason = judge_forced(state, terms, decision)
     else:

@@ -41,7 +41,7 @@ EXPOSURE_MAX: Final = 1 << 60
 
 @inlined
 def set_wanted(position: Position, side: int, lots: int, units: int, wanted: Figures) -> None:
-    """The position with `lots` and `units` more of open orders of a side."""
+    """The position with `lots` and `units` more of open orders of a side; not valued yet."""
     wanted.net = position.net
     wanted.open_buy, wanted.open_sell = position.open_buy, position.open_sell
     wanted.buy_units, wanted.sell_units = position.buy_units, position.sell_units
@@ -259,6 +259,7 @@ def check_exposure(
     if marked and state.quotes[instrument].mark == 0:
         return RejectReason.NO_MARK_PRICE.value
     compute(state, terms, account, instrument, wanted)
+    state.valued = 1
     venue = state.venue_purses[terms.quote_asset]
     if venue.gross - position.gross + wanted.gross > EXPOSURE_MAX:
         return RejectReason.EXPOSURE_OVERFLOW.value

@@ -8,7 +8,7 @@ these are asked for some commands earlier than their use. Nothing here changes s
 from typing import Final
 
 from engine.limits import ACCOUNTS_MAX, INSTRUMENTS_MAX, ORDER_MAP_SLOTS
-from engine.messages import Decision, TradeEvent
+from engine.messages import Decision, EventKind, Side, TradeEvent
 from engine.risk.purses import group_of, group_purse_of, position_index, purse_of
 from engine.risk.state import Positions, Purse, Reservations, RiskState, Scope
 from ipc.intrinsics import prefetch
@@ -58,6 +58,16 @@ def ask_for_purse(purse: Purse) -> None:
 
 
 @inlined
+def ask_for_position(state: RiskState, account: int, instrument: int) -> None:
+    """All of a position, whose index has been asked for, and the purse of the account's group."""
+    found = state.positions.table[position_index(state, account, instrument)]
+    prefetch(found.address)
+    prefetch(found.address + CACHE_LINE_BYTES)
+    prefetch(found.address + 2 * CACHE_LINE_BYTES)
+    ask_for_purse(group_purse_of(state, account, state.terms[instrument].quote_asset))
+
+
+@inlined
 def look_ahead(state: RiskState, ring: Ring, position: int) -> None:
     """Ask for what the commands at FAR and NEAR behind `position` will use first."""
     command = Decision(slot(ring, position + FAR))
@@ -66,27 +76,50 @@ def look_ahead(state: RiskState, ring: Ring, position: int) -> None:
         at = account * INSTRUMENTS_MAX + instrument
         prefetch(state.positions.index.address + at * INDEX_BYTES)
         ask_for_scope(state.accounts[account])
-        ask_for_purse(purse_of(state, account, state.terms[instrument].quote_asset))
+        terms = state.terms[instrument]
+        ask_for_purse(purse_of(state, account, terms.quote_asset))
+        if command.side == Side.SELL:
+            prefetch(purse_of(state, account, terms.base_asset).address)
         entry = command.order_id & (ORDER_MAP_SLOTS - 1)
         prefetch(state.reservations.map.address + entry * MAP_BYTES)
     command = Decision(slot(ring, position + NEAR))
     account, instrument = command.account, command.instrument
     if account < ACCOUNTS_MAX and instrument < INSTRUMENTS_MAX:
-        found = state.positions.table[position_index(state, account, instrument)]
-        prefetch(found.address)
-        prefetch(found.address + CACHE_LINE_BYTES)
-        prefetch(found.address + 2 * CACHE_LINE_BYTES)
+        ask_for_position(state, account, instrument)
         ask_for_scope(group_of(state, account))
-        asset = state.terms[instrument].quote_asset
-        ask_for_purse(group_purse_of(state, account, asset))
+
+
+@inlined
+def account_of(event: TradeEvent) -> int:
+    """Whose order an event is about that was not used lately: of a trade the maker's."""
+    two_sided = event.kind == EventKind.TRADE or event.kind == EventKind.PREVENTED
+    return event.maker_account if two_sided else event.account
+
+
+@inlined
+def order_of(event: TradeEvent) -> int:
+    """The id of that order."""
+    two_sided = event.kind == EventKind.TRADE or event.kind == EventKind.PREVENTED
+    return event.maker_order_id if two_sided else event.order_id
 
 
 @inlined
 def look_at_events(state: RiskState, ring: Ring, position: int) -> None:
-    """The same for the orders of the events behind `position`; makers were not used lately."""
+    """The same for the orders of the events behind `position`."""
     event = TradeEvent(slot(ring, position + EVENTS_FAR))
-    entry = event.maker_order_id & (ORDER_MAP_SLOTS - 1)
-    prefetch(state.reservations.map.address + entry * MAP_BYTES)
+    account, instrument = account_of(event), event.instrument
+    if account < ACCOUNTS_MAX and instrument < INSTRUMENTS_MAX:
+        entry = order_of(event) & (ORDER_MAP_SLOTS - 1)
+        prefetch(state.reservations.map.address + entry * MAP_BYTES)
+        at = account * INSTRUMENTS_MAX + instrument
+        prefetch(state.positions.index.address + at * INDEX_BYTES)
+        terms = state.terms[instrument]
+        ask_for_purse(purse_of(state, account, terms.quote_asset))
+        prefetch(purse_of(state, account, terms.base_asset).address)
+        prefetch(state.accounts[account].address)
     event = TradeEvent(slot(ring, position + EVENTS_NEAR))
-    index = state.reservations.map[event.maker_order_id & (ORDER_MAP_SLOTS - 1)]
-    prefetch(state.reservations.orders[index].address)
+    account, instrument = account_of(event), event.instrument
+    if account < ACCOUNTS_MAX and instrument < INSTRUMENTS_MAX:
+        index = state.reservations.map[order_of(event) & (ORDER_MAP_SLOTS - 1)]
+        prefetch(state.reservations.orders[index].address)
+        ask_for_position(state, account, instrument)

@@ -318,6 +318,8 @@ class RiskState(Record, align=LINE_PAIR_BYTES):
     "Of the position that is being valued."
     wanted: Figures
     "Of the position with the order that is being checked."
+    valued: i64
+    "1 when `wanted` has its valuation."
     warden: Warden
     venue: Scope
     symbols: Array[Scope] = length(INSTRUMENTS_MAX)

@@ -110,11 +110,18 @@ def add_figures(purse: Purse, position: Position, made: Figures) -> None:
 def value_position(state: RiskState, position: Position) -> None:
     """Value a position at the present mark and correct the sums."""
     account, instrument = position.account, position.instrument
-    terms = state.terms[instrument]
     made = state.scratch
     made.net, made.open_buy, made.open_sell = position.net, position.open_buy, position.open_sell
     made.buy_units, made.sell_units = position.buy_units, position.sell_units
-    compute(state, terms, account, instrument, made)
+    compute(state, state.terms[instrument], account, instrument, made)
+    take_figures(state, position, made)
+
+
+@inlined
+def take_figures(state: RiskState, position: Position, made: Figures) -> None:
+    """Make `made` the valuation of a position, which is as `made` says, and correct the sums."""
+    account, instrument = position.account, position.instrument
+    terms = state.terms[instrument]
     purse = purse_of(state, account, terms.quote_asset)
     add_figures(purse, position, made)
     add_figures(group_purse_of(state, account, terms.quote_asset), position, made)
