@@ -85,7 +85,7 @@ def affordable_price(terms: InstrumentTerms, budget_units: int, qty_lots: int) -
 def value_units(terms: InstrumentTerms, mark_ticks: int, qty_lots: int) -> int:
     """What `qty_lots`, 0 or more, are worth at the mark: as paid, clamped to VALUE_MAX."""
     if worth_overflows(terms, abs(mark_ticks), qty_lots):
-        return VALUE_MAX if mark_ticks > 0 else -VALUE_MAX
+        return long_value(terms, mark_ticks, qty_lots)
     return min(max(payment_units(terms, mark_ticks, qty_lots), -VALUE_MAX), VALUE_MAX)
 
 
@@ -161,6 +161,23 @@ def long_portion(amount: int, part: int, whole: int) -> int:
 def portion_up(amount: int, part: int, whole: int) -> int:
     """The same rounded up."""
     return amount - portion(amount, whole - part, whole)
+
+
+@kernel
+def long_value(terms: InstrumentTerms, mark_ticks: int, qty_lots: int) -> int:
+    """The same as `value_units` where the product leaves int64 before it is divided.
+
+    That of one order never does, but that of a position, or of all its orders together, may.
+    """
+    size, divisor = abs(mark_ticks), terms.notional_divisor
+    whole, rest = qty_lots // divisor, qty_lots % divisor
+    value = VALUE_MAX
+    if divisor > 1 and not multiply_overflows(size, whole) and size * whole < VALUE_MAX:
+        part = portion(size, rest, divisor)
+        if mark_ticks < 0:
+            part = portion_up(size, rest, divisor)
+        value = min(size * whole + part, VALUE_MAX)
+    return value if mark_ticks > 0 else -value
 
 
 # --- what a cash account reserves --------------------------------------------------------------
