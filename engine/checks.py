@@ -48,6 +48,12 @@ def check_quantity(command: Command, least_lots: int) -> int:
 
 
 @inlined
+def least_lots(command: Command, terms: InstrumentTerms) -> int:
+    """The least quantity of a new order; what is left of a position may be less."""
+    return 1 if command.flags & CommandFlag.LIQUIDATION else terms.qty_min_lots
+
+
+@inlined
 def check_price(price_ticks: int, terms: InstrumentTerms) -> int:
     """A limit price."""
     if price_ticks < terms.price_min_ticks or price_ticks > terms.price_max_ticks:
@@ -90,7 +96,7 @@ def check_new(command: Command, terms: InstrumentTerms, purposes: int) -> int:
         rests = limit_type and command.time_in_force == TimeInForce.GTC
         if form != CommandFlag.POST_ONLY or not rests:
             return RejectReason.BAD_FLAGS.value
-    reason = check_quantity(command, terms.qty_min_lots)
+    reason = check_quantity(command, least_lots(command, terms))
     if reason == RejectReason.NONE and limit_type:
         reason = check_price(command.price_ticks, terms)
     return reason
@@ -103,7 +109,7 @@ def check_order_with_terms(command: Command, terms: InstrumentTerms, purposes: i
     if reason == RejectReason.NONE:
         reason = check_terms(command, terms)
     if reason == RejectReason.NONE:
-        reason = check_quantity(command, terms.qty_min_lots)
+        reason = check_quantity(command, least_lots(command, terms))
     if reason == RejectReason.NONE:
         reason = check_display(command)
     if reason == RejectReason.NONE and command.order_type == OrderType.LIMIT:
@@ -127,8 +133,8 @@ def check_change(command: Command, terms: InstrumentTerms) -> int:
     if command.flags & ~AMEND_FLAGS != 0:
         return RejectReason.BAD_FLAGS.value
     # What is left of an order may be less than an order must be.
-    least_lots = 1 if command.flags & CommandFlag.LEAVES else terms.qty_min_lots
-    reason = check_quantity(command, least_lots)
+    least = 1 if command.flags & CommandFlag.LEAVES else terms.qty_min_lots
+    reason = check_quantity(command, least)
     if reason == RejectReason.NONE:
         reason = check_price(command.price_ticks, terms)
     if reason == RejectReason.NONE and command.flags & CommandFlag.TERMS:

@@ -106,7 +106,8 @@ def faults_of_new(command: Command, terms: Terms, by_risk: bool) -> Iterator[Rej
         yield RejectReason.BAD_TERMS
     if rich and any(_broken_rules(command, terms)):
         yield RejectReason.BAD_TERMS
-    yield from _faults_of_quantity(command, terms["qty_min_lots"])
+    closes = command.flags & CommandFlag.LIQUIDATION
+    yield from _faults_of_quantity(command, 1 if closes else terms["qty_min_lots"])
     if rich and any(_broken_rules_of_display(command)):
         yield RejectReason.BAD_DISPLAY
     if command.order_type == LIMIT:
