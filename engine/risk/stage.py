@@ -221,12 +221,15 @@ def tell_watermarks(state: RiskState, ports: RiskPorts) -> None:
 
 @kernel
 def act(state: RiskState, ports: RiskPorts) -> int:
-    """Send the next command of risk's own, if one is due; returns how many."""
+    """Look for the next command of risk's own, and send it; returns how much was done.
+
+    An alarm about which nothing is to be done is work, too: others may wait behind it.
+    """
     if open_outbox(ports.orders, 1) == 0:
         return 0
-    sent = take_turn(state, ports.orders)
+    take_turn(state, ports.orders)
     deliver(ports.orders, ports.telemetry)
-    return sent
+    return 1
 
 
 call_events = distant(apply_events)
