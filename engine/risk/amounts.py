@@ -173,10 +173,7 @@ def long_value(terms: InstrumentTerms, mark_ticks: int, qty_lots: int) -> int:
     whole, rest = qty_lots // divisor, qty_lots % divisor
     value = VALUE_MAX
     if divisor > 1 and not multiply_overflows(size, whole) and size * whole < VALUE_MAX:
-        part = portion(size, rest, divisor)
-        if mark_ticks < 0:
-            part = portion_up(size, rest, divisor)
-        value = min(size * whole + part, VALUE_MAX)
+        value = min(size * whole + portion(size, rest, divisor), VALUE_MAX)
     return value if mark_ticks > 0 else -value
 
 

@@ -17,7 +17,7 @@ from engine.messages import (
     Scope,
 )
 from engine.risk.gates import RESTRICTED, put_on_list
-from engine.risk.purses import available_units, purse_of
+from engine.risk.purses import available_units, insured_units, purse_of
 from engine.risk.state import (
     MONEY_RULES,
     NO_POSITION,
@@ -84,10 +84,10 @@ def is_cover_due(state: RiskState, decision: Decision) -> bool:
         return False
     asset, units = decision.instrument, decision.qty_lots
     purse = purse_of(state, decision.price_ticks, asset)
-    if purse.margin_state != MarginState.LIQUIDATING or units > -purse.total:
+    if purse.margin_state != MarginState.LIQUIDATING:
         return False
-    there = available_units(purse_of(state, decision.account, asset))
-    return units <= there and is_flat(state, decision.price_ticks, asset)
+    due = insured_units(state, decision.price_ticks, asset)
+    return units <= due and is_flat(state, decision.price_ticks, asset)
 
 
 @kernel
@@ -265,7 +265,7 @@ def set_money_state(state: RiskState, decision: Decision) -> int:
         else:
             good = not below and not is_to_be_called(state, account, purse)
             if purse.margin_state == MarginState.LIQUIDATING:
-                good = not below
+                good = not below and insured_units(state, account, asset) == 0
             fits = good and purse.margin_state != MarginState.GOOD
         if not fits:
             return RejectReason.NOT_IN_BREACH.value

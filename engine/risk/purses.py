@@ -38,6 +38,16 @@ def available_units(purse: Purse) -> int:
 
 
 @inlined
+def insured_units(state: RiskState, account: int, asset: int) -> int:
+    """What the insurance account can pay of an account's debt."""
+    insurance = state.insurance_account
+    if insurance < 0 or insurance == account:
+        return 0
+    debt = -purse_of(state, account, asset).total
+    return max(min(debt, available_units(purse_of(state, insurance, asset))), 0)
+
+
+@inlined
 def position_index(state: RiskState, account: int, instrument: int) -> int:
     """The number of a position; NO_POSITION if there is none."""
     return state.positions.index[account * INSTRUMENTS_MAX + instrument]

@@ -23,7 +23,7 @@ from engine.messages import (
     Side,
     TimeInForce,
 )
-from engine.risk.purses import available_units, purse_of
+from engine.risk.purses import insured_units
 from engine.risk.state import ALARMS_MAX, NO_POSITION, MarginState, Purse, RiskState
 from engine.risk.valuation import (
     has_lost_too_much,
@@ -126,17 +126,11 @@ def close_position(state: RiskState, out: Outbox, index: int) -> int:
     return 1
 
 
-@kernel
-def cover_debt(state: RiskState, out: Outbox, account: int, asset: int, debt: int) -> int:
-    """A transfer from the insurance account of what it has, at most the debt."""
-    insurance = state.insurance_account
-    if insurance < 0 or insurance == account:
-        return 0
-    units = min(debt, available_units(purse_of(state, insurance, asset)))
-    if units <= 0:
-        return 0
+@inlined
+def cover_debt(state: RiskState, out: Outbox, account: int, asset: int, units: int) -> int:
+    """A transfer from the insurance account."""
     command = blank_command(state, out, CommandKind.FUNDS.value)
-    command.account, command.instrument = insurance, asset
+    command.account, command.instrument = state.insurance_account, asset
     command.side, command.price_ticks, command.qty_lots = Funds.TRANSFER, account, units
     return 1
 
@@ -159,8 +153,9 @@ def liquidate(state: RiskState, out: Outbox, account: int, asset: int, purse: Pu
         return close_position(state, out, wanted)
     if held != 0:
         return 0
-    if purse.total < 0 and cover_debt(state, out, account, asset, -purse.total) != 0:
-        return 1
+    units = insured_units(state, account, asset)
+    if units > 0:
+        return cover_debt(state, out, account, asset, units)
     if is_below_maintenance(state, account, purse):
         return 0
     return tell_state(state, out, account, asset, RuleNumber.MARGIN_STATE.value, 0)
