@@ -1,17 +1,24 @@
 """All that the engine's risk stage and its twin remember, compared after any step."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from engine.limits import ASSETS_MAX
 from engine.messages import Scope
 from engine.risk.purses import find_position
+from engine.venue import VenueMemory
 from tests.risk.storm_market import QUOTE
-from tests.risk_floor import Floor
-from tests.twin.risk import check_sums
+from tests.twin.risk import Risk, check_sums
 from tests.twin.risk.state import Figures
 
 
-def compare(floor: Floor) -> None:
+class Beside(Protocol):
+    """An engine's memory, and its twin's."""
+
+    memory: VenueMemory
+    twin: Risk
+
+
+def compare(floor: Beside) -> None:
     """All that engine and twin remember is the same, and adds up."""
     check_sums(floor.twin)
     engine, twin = floor.memory.risk, floor.twin.state
@@ -35,7 +42,7 @@ def compare(floor: Floor) -> None:
         assert engine.deposited[asset] == twin.deposited[asset]
 
 
-def purses(floor: Floor) -> list[tuple[tuple[Scope, int], Any]]:
+def purses(floor: Beside) -> list[tuple[tuple[Scope, int], Any]]:
     """Where the engine keeps the sums of each scope in the quote asset."""
     engine = floor.memory.risk
     found: list[tuple[tuple[Scope, int], Any]] = [((Scope.VENUE, 0), engine.venue_purses[QUOTE])]
