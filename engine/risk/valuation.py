@@ -95,15 +95,20 @@ def compute(
 
 @inlined
 def add_figures(purse: Purse, position: Position, made: Figures) -> None:
-    """Take the difference between two valuations of a position into one sum."""
+    """Take the difference between two valuations of a position into one sum.
+
+    An order alone changes neither worth nor cost, and a cash account has no margin.
+    """
     purse.gross += made.gross - position.gross
-    purse.worth += made.worth - position.worth
     purse.buys += made.buys - position.buys
     purse.sells += made.sells - position.sells
-    purse.cost += position.cost - position.counted_cost
     purse.open_units += position.buy_units + position.sell_units - position.counted_units
-    purse.initial += made.initial - position.initial
-    purse.maintenance += made.maintenance - position.maintenance
+    if made.worth != position.worth or position.cost != position.counted_cost:
+        purse.worth += made.worth - position.worth
+        purse.cost += position.cost - position.counted_cost
+    if made.initial != position.initial or made.maintenance != position.maintenance:
+        purse.initial += made.initial - position.initial
+        purse.maintenance += made.maintenance - position.maintenance
 
 
 @kernel
