@@ -64,7 +64,7 @@ def test_scopes_and_bounds() -> None:
         assert RULES[name].scopes == (ACCOUNT,)
     most = {name: rule.most for name, rule in RULES.items() if rule.most != BALANCE_MAX}
     assert most == {
-        "collar_bps": 1_000_000,
+        "collar_bps": 100_000,
         "orders_per_second": 10**9,
         "orders_burst": 10**9,
         "cancel_ratio_max": 10**6,
@@ -72,7 +72,7 @@ def test_scopes_and_bounds() -> None:
         "reduce_only": 1,
         "killed": 2,
         "restricted": 1,
-        "breaker_bps": 1_000_000,
+        "breaker_bps": 100_000,
         "kind": AccountKind.MARGIN,
         "tier": 7,
         "group": ACCOUNTS_MAX - 1,
