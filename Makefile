@@ -40,7 +40,7 @@ test: $(STAMPS)/test ## The whole suite: compiled, with bounds checks, interpret
 	$(BIN)/python -m pytest $(BESIDE)
 	@echo "== tests 2/3: unit and property tests, compiled with bounds checks"
 	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m engine.warmup
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(BESIDE) -m "not system and not plain"
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(BESIDE) -m "not system and not once"
 	@echo "== tests 3/3: tests of kernels, interpreted"
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(BESIDE) -m interpreted
 

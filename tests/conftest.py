@@ -1,4 +1,4 @@
-"""How Hypothesis draws, and which tests compile nothing.
+"""How Hypothesis draws, and which tests run once.
 
 The same examples in every run of the suite, others on demand.
 
@@ -14,12 +14,23 @@ settings.register_profile("suite", deadline=None, derandomize=True, database=Non
 settings.register_profile("explore", deadline=None, derandomize=False)
 settings.load_profile("suite")  # unless pytest is given --hypothesis-profile
 
-PLAIN = ("test_twin", "test_house_style", "test_config", "test_rules", "test_layouts")
-"""How the names of files begin whose tests run no compiled code."""
+ONCE = (
+    "test_twin",
+    "test_house_style",
+    "test_config",
+    "test_rules",
+    "test_layouts",
+    "test_bench_",
+    "test_adversaries",
+    "test_liquidations",
+    "test_demands",
+)
+"""How the names of files begin whose tests run in one mode: those that run no compiled code, and
+those that take long while others run the same code with bounds checks."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need not run again with bounds checks."""
     for item in items:
-        if item.path.name.startswith(PLAIN):
-            item.add_marker("plain")
+        if item.path.name.startswith(ONCE):
+            item.add_marker("once")

@@ -16,9 +16,9 @@ from tests.risk.adversaries import COURT, CROWD, DUST, EDGES, FAMILY, Mob
 from tests.risk.arena import Arena
 from tests.twin.market import Market
 
-pytestmark = [pytest.mark.interpreted, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
-ACTS = 200 if INTERPRETED else 500
+ACTS = 200 if INTERPRETED else 300
 
 CRASHES = {"mark": 16, "order": 50, "take": 20, "phase": 0, "rule": 0}
 ATTACKS: Mapping[str, tuple[Market, Mapping[str, int]]] = {

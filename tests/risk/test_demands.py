@@ -10,8 +10,6 @@ from ipc.jit import INTERPRETED
 from tests.risk.storm import Storm
 from tests.twin.risk import Demand
 
-pytestmark = pytest.mark.interpreted
-
 STEPS = 1_000 if INTERPRETED else 3_000
 
 TICKS = 3

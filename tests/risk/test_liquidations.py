@@ -15,7 +15,7 @@ from tests.risk.arena import Arena
 from tests.risk.storm_market import FUTURE
 from tests.twin.market import Market
 
-pytestmark = [pytest.mark.interpreted, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 BUY, SELL = Side.BUY, Side.SELL
 QUOTE = 0

@@ -31,6 +31,7 @@ def test_up_serves_status_tells_and_ctrl_c_ends_everything(venues):
     assert all(entry["alive"] and entry["restarts"] == 0 for entry in status["processes"])
     assert {ring["name"] for ring in status["rings"]} == {
         "orders.gateway",
+        "orders.risk",
         "commands",
         "decisions",
         "events",
