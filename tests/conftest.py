@@ -28,9 +28,12 @@ ONCE = (
 """How the names of files begin whose tests run in one mode: those that run no compiled code, and
 those that take long while others run the same code with bounds checks."""
 
+ONCE_FOLDERS = ("gateway", "tools")
+"""Folders with tests of Python around the engine."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need not run again with bounds checks."""
     for item in items:
-        if item.path.name.startswith(ONCE):
+        if item.path.name.startswith(ONCE) or item.path.parent.name in ONCE_FOLDERS:
             item.add_marker("once")

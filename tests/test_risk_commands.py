@@ -43,7 +43,7 @@ def agreed(
 
 @pytest.mark.parametrize("seed", [80, 81])
 def test_the_stage_says_of_all_decisions_what_its_twin_says(seed: int) -> None:
-    stream = bulk(seed, 2_000 if INTERPRETED else 20_000, HABITS, 3)
+    stream = bulk(seed, 2_000 if INTERPRETED else 8_000, HABITS, 3)
     decisions = decisions_of(stream.market, stream.commands)
     events = agreed(decisions, stream.market.instruments, seed)
     audit = Audit()
