@@ -66,82 +66,16 @@ class Command(NamedTuple):
     trail_limit: int = 0
 
 
-class Sequenced(NamedTuple):
+class Sequenced(Command):
     """Ingest to risk."""
 
-    sequence: int
-    kind: int
-    side: int = 0
-    order_type: int = 0
-    time_in_force: int = 0
-    flags: int = 0
-    source: int = 0
-    reason: int = 0
-    account: int = 0
-    instrument: int = 0
-    order_id: int = 0
-    price_ticks: int = 0
-    qty_lots: int = 0
-    client_order_id: bytes = b""
-    source_sequence: int = 0
-    time_ns: int = 0
-    ev_wm: int = 0
-    group: int = 0
-    prevention: int = 0
-    maker_rate: int = 0
-    taker_rate: int = 0
-    trigger_ticks: int = 0
-    offset_ticks: int = 0
-    display_lots: int = 0
-    minimum_lots: int = 0
-    at_ns: int = 0
-    trigger: int = 0
-    peg: int = 0
-    self_trade: int = 0
-    instructions: int = 0
-    list_kind: int = 0
-    list_index: int = 0
-    phase: int = 0
-    trail_limit: int = 0
+    __slots__ = ()
 
 
-class Decision(NamedTuple):
+class Decision(Command):
     """Risk to matching."""
 
-    sequence: int
-    kind: int
-    side: int = 0
-    order_type: int = 0
-    time_in_force: int = 0
-    flags: int = 0
-    source: int = 0
-    reason: int = 0
-    account: int = 0
-    instrument: int = 0
-    order_id: int = 0
-    price_ticks: int = 0
-    qty_lots: int = 0
-    client_order_id: bytes = b""
-    source_sequence: int = 0
-    time_ns: int = 0
-    ev_wm: int = 0
-    group: int = 0
-    prevention: int = 0
-    maker_rate: int = 0
-    taker_rate: int = 0
-    trigger_ticks: int = 0
-    offset_ticks: int = 0
-    display_lots: int = 0
-    minimum_lots: int = 0
-    at_ns: int = 0
-    trigger: int = 0
-    peg: int = 0
-    self_trade: int = 0
-    instructions: int = 0
-    list_kind: int = 0
-    list_index: int = 0
-    phase: int = 0
-    trail_limit: int = 0
+    __slots__ = ()
 
 
 class OrderEvent(NamedTuple):
