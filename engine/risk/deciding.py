@@ -3,6 +3,8 @@
 The checks come in the order of the table in docs/risk.md; the first that fails gives the reason.
 """
 
+from typing import Final
+
 from engine.limits import POSITIONS_MAX
 from engine.messages import (
     AccountKind,
@@ -54,8 +56,8 @@ from engine.rules import RuleNumber
 from ipc.intrinsics import multiply_overflows, prefetch
 from ipc.jit import inlined, kernel
 
-QTY_MAX = RuleNumber.QTY_MAX_LOTS.value
-LIMITS = 1 << RuleNumber.LONG_MAX_LOTS | 1 << RuleNumber.SHORT_MAX_LOTS
+QTY_MAX: Final = RuleNumber.QTY_MAX_LOTS.value
+LIMITS: Final = 1 << RuleNumber.LONG_MAX_LOTS | 1 << RuleNumber.SHORT_MAX_LOTS
 
 
 # --- what risk adds to an order ----------------------------------------------------------------

@@ -6,7 +6,6 @@ the sum less what the position counts in it now, plus what it would.
 
 from typing import Final
 
-from engine.limits import ORDERS_MAX
 from engine.messages import AccountKind, RejectReason, Side
 from engine.reference import InstrumentTerms
 from engine.risk.amounts import bps_down
@@ -18,7 +17,13 @@ from engine.risk.purses import (
     purse_of,
 )
 from engine.risk.state import Figures, Position, Purse, RiskState, Scope
-from engine.risk.valuation import compute, equity_of, free_units, has_lost_too_much
+from engine.risk.valuation import (
+    LOSS_RULE,
+    compute,
+    equity_of,
+    free_units,
+    has_lost_too_much,
+)
 from engine.rules import FIRST_MONEY_RULE, RuleNumber
 from ipc.jit import inlined, kernel
 
@@ -29,10 +34,9 @@ SHORT: Final = RuleNumber.SHORT_MAX_LOTS.value
 OPEN_NOTIONAL: Final = RuleNumber.OPEN_NOTIONAL_MAX_UNITS - FIRST_MONEY_RULE
 GROSS: Final = RuleNumber.GROSS_MAX_UNITS - FIRST_MONEY_RULE
 NET: Final = RuleNumber.NET_MAX_UNITS - FIRST_MONEY_RULE
-LOSS: Final = RuleNumber.DAILY_LOSS_MAX_UNITS - FIRST_MONEY_RULE
 CONCENTRATION: Final = RuleNumber.CONCENTRATION_BPS - FIRST_MONEY_RULE
 
-MARKED: Final = 1 << GROSS | 1 << NET | 1 << LOSS | 1 << CONCENTRATION
+MARKED: Final = 1 << GROSS | 1 << NET | 1 << LOSS_RULE | 1 << CONCENTRATION
 """Money rules that need a mark."""
 
 EXPOSURE_MAX: Final = 1 << 60
@@ -208,7 +212,7 @@ def check_sums(
         if share != 0 and wanted.gross > bps_down(equity, share):
             return RejectReason.CONCENTRATION.value
     stopped = own.loss_state != 0 and own.loss_day == state.day
-    if stopped and own.rules[LOSS] != 0:
+    if stopped and own.rules[LOSS_RULE] != 0:
         return RejectReason.DAILY_LOSS.value
     if has_lost_too_much(state, own) or has_lost_too_much(state, group):
         return RejectReason.DAILY_LOSS.value
@@ -252,7 +256,7 @@ def check_exposure(
 ) -> int:
     """All that is counted at marks, for an order that does not reduce; `state.wanted` is set.
 
-    Ends with the initial margin of a margin account.
+    Afterwards `state.wanted` is valued, for `lacks_margin` and for the reservation.
     """
     wanted = state.wanted
     marked = needs_mark(state, terms, account, instrument)
@@ -267,9 +271,7 @@ def check_exposure(
     if margin and EXPOSURE_MAX - abs(position.cost) < wanted.buy_units + wanted.sell_units:
         return RejectReason.EXPOSURE_OVERFLOW.value
     if state.money_on & MARKED:
-        reason = check_sums(state, terms, position, account, instrument, side)
-        if reason != RejectReason.NONE:
-            return reason
+        return check_sums(state, terms, position, account, instrument, side)
     return RejectReason.NONE.value
 
 
@@ -281,6 +283,3 @@ def lacks_margin(
     purse = purse_of(state, account, terms.quote_asset)
     more = state.wanted.initial - position.initial
     return free_units(state, account, purse) < more
-
-
-assert ORDERS_MAX < 1 << 31

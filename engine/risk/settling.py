@@ -6,7 +6,7 @@ trade takes quantity from two orders and moves nothing. All other events are of 
 order may rest at a better price than its reservation's, which is the worst that it may ever have,
 and be woken, woken again or shown without costing more.
 
-Reservations are rounded up, payments down, fees toward zero, so that what is reserved always covers
+Reservations are rounded up, payments and fees toward zero, so that what is reserved always covers
 what is paid, and buyer and seller book the same amount.
 """
 
