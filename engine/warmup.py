@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Final
 
 from engine.config import Config, load
 from engine.driver import Driver, run_drive
 from engine.ingest import IngestPorts
 from engine.intake import IngestState
+from engine.market import commands
 from engine.market.commands import link_special
 from engine.matching import MatchingPorts, MatchingState
 from engine.process import build_loop, call_ingest, call_matching, call_risk, run_loop
@@ -21,10 +24,13 @@ from engine.risk.state import RiskState
 from engine.topology import DRIVER, plan
 from engine.venue import create_private
 from ipc.distant import link
-from ipc.jit import CACHE_FOLDER
+from ipc.jit import INTERPRETED, cache_of
 from ipc.ring import join, leave
 
 Step = tuple[str, Callable[[], object]]
+
+SPECIAL: Final = Path(commands.__file__).resolve()
+"""Where the largest kernel stands."""
 
 
 def _compile_beside() -> subprocess.Popen[bytes] | None:
@@ -33,7 +39,7 @@ def _compile_beside() -> subprocess.Popen[bytes] | None:
     It takes two thirds of all the time; the kernel is then fetched from the disk. What goes wrong
     there is seen again, and reported, when this process compiles it.
     """
-    if CACHE_FOLDER is None or any(CACHE_FOLDER.rglob("*work_on*.nbi")):
+    if INTERPRETED or any(cache_of(SPECIAL).rglob("*work_on*.nbi")):
         return None
     program = f"from {link_special.__module__} import link_special; link_special()"
     return subprocess.Popen(

@@ -6,12 +6,12 @@ NUMBA_DISABLE_JIT=1 both return the plain Python function, which then runs bound
 against registered memory; with NUMBA_BOUNDSCHECK=1 compiled code checks every array index.
 
 Numba's own cache looks only at the file of the compiled function, so an edited constant or
-helper elsewhere would be missed silently. The cache folder is therefore named by a hash of
-all sources of `ipc` and `engine`, where shared constants and helpers live, and of every module
-of the other packages that has kernels itself.
+helper elsewhere would be missed silently. The machine code of a module is therefore kept in a
+folder that is named by a hash of the module and of everything that it imports (`ipc.sources`).
 """
 
-import hashlib
+import functools
+import inspect
 import os
 import platform
 import shutil
@@ -23,6 +23,8 @@ from typing import Any, Final, TypeVar, cast
 import llvmlite
 import numba
 
+from ipc.sources import source_key
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 INTERPRETED: Final = bool(numba.config.DISABLE_JIT)
@@ -31,25 +33,14 @@ INTERPRETED: Final = bool(numba.config.DISABLE_JIT)
 CHECKED: Final = bool(numba.config.BOUNDSCHECK)
 """True when compiled array accesses check their index."""
 
-CACHES_KEPT_MAX: Final = 8
-"""Cache folders of other source versions that are kept; older ones are deleted."""
+CACHES_KEPT_MAX: Final = 1024
+"""Cache folders of modules that are kept, those of other source versions among them; of more, the
+ones that were used longest ago are deleted."""
 
-_KEYED_PACKAGES: Final = ("ipc", "engine")
-_PACKAGES: Final = ("ipc", "engine", "gateway", "tools")
-
-
-def source_key() -> str:
-    """Hash of everything that decides what the compiler makes, as 16 hex digits."""
-    digest = hashlib.sha256()
-    for fact in (numba.__version__, llvmlite.__version__, platform.python_version(), str(CHECKED)):
-        digest.update(fact.encode() + b"\0")
-    root = Path(__file__).resolve().parent.parent
-    for package in _PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            source = path.read_bytes()
-            if package in _KEYED_PACKAGES or b"from ipc.jit import" in source:
-                digest.update(str(path.relative_to(root)).encode() + b"\0" + source)
-    return digest.hexdigest()[:16]
+FACTS: Final = "|".join(
+    (numba.__version__, llvmlite.__version__, platform.python_version(), str(CHECKED))
+)
+"""What beside the sources decides what the compiler makes."""
 
 
 def _cache_base() -> Path:
@@ -64,21 +55,32 @@ def _cache_base() -> Path:
     return base
 
 
-def _select_cache() -> Path:
-    base = _cache_base()
-    chosen = base / source_key()
-    chosen.mkdir(parents=True, exist_ok=True)
+CACHE_FOLDER: Final[Path | None] = None if INTERPRETED else _cache_base()
+"""Where compiled code is kept, a folder for each version of each module; None when interpreted."""
+
+
+@functools.cache
+def cache_of(source: Path) -> Path:
+    """The folder for compiled code of exactly this file and of what it imports; it is there."""
+    assert CACHE_FOLDER is not None, "cache_of: nothing is compiled"
+    chosen = CACHE_FOLDER / source_key(source, FACTS)
+    if not chosen.is_dir():
+        _drop_outdated(CACHE_FOLDER)
+        chosen.mkdir(parents=True, exist_ok=True)
     os.utime(chosen)
-    folders = [path for path in base.iterdir() if path.is_dir()]
-    folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for outdated in folders[CACHES_KEPT_MAX:]:
-        shutil.rmtree(outdated, ignore_errors=True)
-    numba.config.CACHE_DIR = str(chosen)
     return chosen
 
 
-CACHE_FOLDER: Final[Path | None] = None if INTERPRETED else _select_cache()
-"""Where compiled code of exactly these sources is kept; None when interpreted."""
+def _drop_outdated(base: Path) -> None:
+    """Delete the folders that were used longest ago when there are too many."""
+    if not base.is_dir():
+        return
+    folders = [path for path in base.iterdir() if path.is_dir()]
+    if len(folders) < CACHES_KEPT_MAX:
+        return
+    folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for outdated in folders[CACHES_KEPT_MAX - CACHES_KEPT_MAX // 8 :]:
+        shutil.rmtree(outdated, ignore_errors=True)
 
 
 def kernel(function: F) -> F:
@@ -89,6 +91,8 @@ def kernel(function: F) -> F:
     """
     if INTERPRETED:
         return function
+    source = Path(inspect.unwrap(function).__code__.co_filename).resolve()
+    numba.config.CACHE_DIR = str(cache_of(source))  # read when the function is decorated
     compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return cast(F, compiled)
 

@@ -33,13 +33,15 @@ def step(value: int) -> int:
 SCRIPT = """
 import json
 from engine.stage import step
-from ipc.jit import CACHE_FOLDER
+from pathlib import Path
+import engine.stage
+from ipc.jit import cache_of
 
 result = step(10)
 print(json.dumps({
     "result": result,
     "hits": sum(step.stats.cache_hits.values()),
-    "folder": str(CACHE_FOLDER),
+    "folder": str(cache_of(Path(engine.stage.__file__))),
 }))
 """
 
@@ -89,54 +91,59 @@ def test_an_edited_constant_or_helper_elsewhere_is_noticed(tiny, run_tiny) -> No
     assert changed["folder"] != first["folder"]
 
 
-def test_without_the_key_the_edit_would_be_missed(tiny, run_tiny) -> None:
+def test_without_the_imports_in_the_key_the_edit_would_be_missed(tiny, run_tiny) -> None:
     # The control: numba by itself goes on with the old code. If this fails, the key can go.
-    jit = tiny / "ipc" / "jit.py"
-    source = jit.read_text()
-    assert source.count('("ipc", "engine")') == 1
-    jit.write_text(source.replace('("ipc", "engine")', '("ipc",)'))
+    sources = tiny / "ipc" / "sources.py"
+    source = sources.read_text()
+    assert source.count("waiting += _imports(file, root)") == 1
+    sources.write_text(source.replace("waiting += _imports(file, root)", "pass"))
     assert run_tiny()["result"] == 31
     rewrite(tiny / "engine" / "constants.py", CONSTANTS.format(factor=2))
     assert run_tiny()["result"] == 31
 
 
-def test_only_the_newest_cache_folders_are_kept(tmp_path, monkeypatch) -> None:
+def test_the_folders_used_longest_ago_are_dropped(tmp_path, monkeypatch) -> None:
     base = tmp_path / "okimi"
-    for age in range(12):
+    count = ipc.jit.CACHES_KEPT_MAX + 3
+    for age in range(count):
         folder = base / f"{age:016x}"
         folder.mkdir(parents=True)
         (folder / "code.nbi").write_text("x")
-        os.utime(folder, (1_000_000 - age, 1_000_000 - age))
-    monkeypatch.setattr(ipc.jit.numba.config, "CACHE_DIR", str(tmp_path))
-    chosen = ipc.jit._select_cache()
-    assert chosen == base / ipc.jit.source_key()
-    kept = {path.name for path in base.iterdir()}
-    newest = {f"{age:016x}" for age in range(ipc.jit.CACHES_KEPT_MAX - 1)}
-    assert kept == newest | {chosen.name}
+        os.utime(folder, (10_000_000 - age, 10_000_000 - age))
+    ipc.jit._drop_outdated(base)
+    kept = ipc.jit.CACHES_KEPT_MAX - ipc.jit.CACHES_KEPT_MAX // 8
+    assert {path.name for path in base.iterdir()} == {f"{age:016x}" for age in range(kept)}
+    ipc.jit._drop_outdated(base)  # there is room now
+    assert len(list(base.iterdir())) == kept
 
 
-def test_the_key_depends_on_file_names_contents_and_mode(tiny, monkeypatch) -> None:
-    monkeypatch.setattr(ipc.jit, "__file__", str(tiny / "ipc" / "jit.py"))
-    keys = [ipc.jit.source_key()]
+def test_the_key_depends_on_all_that_is_imported_and_on_nothing_else(tiny, run_python) -> None:
+    script = (
+        "from pathlib import Path; from ipc.sources import source_key; import sys; "
+        "print(source_key(Path(sys.path[0]) / 'engine/stage.py', 'facts'))"
+    )
+    script = script.replace("sys.path[0]", repr(str(tiny)))
+    keys = [run_python(script, path=tiny)]
 
     def changed() -> bool:
-        keys.append(ipc.jit.source_key())
+        keys.append(run_python(script, path=tiny))
         return keys[-1] not in keys[:-1]
 
     assert not changed()
-    (tiny / "engine" / "parts.py").rename(tiny / "engine" / "pieces.py")
+    (tiny / "engine" / "other.py").write_text("X = 1\n")  # nobody imports it
+    assert not changed()
+    (tiny / "engine" / "parts.py").write_text("from engine.other import X\n" + PARTS)
     assert changed()
-    (tiny / "ipc" / "extra.py").write_text("")
+    (tiny / "engine" / "other.py").write_text("import engine.sub.deep\n")
     assert changed()
     (tiny / "engine" / "sub").mkdir()
-    (tiny / "engine" / "sub" / "deep.py").write_text("X = 1\n")
+    (tiny / "engine" / "sub" / "__init__.py").write_text("")
     assert changed()
-    (tiny / "tools").mkdir()
-    (tiny / "tools" / "plain.py").write_text("X = 1\n")
-    assert not changed()
-    (tiny / "tools" / "stand.py").write_text("from ipc.jit import kernel\n")
+    (tiny / "engine" / "sub" / "deep.py").write_text("def late():\n    from engine import last\n")
     assert changed()
-    monkeypatch.setattr(ipc.jit, "CHECKED", not ipc.jit.CHECKED)
+    (tiny / "engine" / "last.py").write_text("X = 1\n")
+    assert changed()
+    (tiny / "ipc" / "extra.py").write_text("")
     assert changed()
 
 

@@ -102,7 +102,7 @@ def check_cache() -> Check:
         "compiler cache",
         f"writable, {size(CACHE_FREE_MIN)} free",
         WARN,
-        f"make {CACHE_FOLDER.parent} writable and free some room there, or point "
+        f"make {CACHE_FOLDER} writable and free some room there, or point "
         "NUMBA_CACHE_DIR elsewhere (in a unit: CacheDirectory=okimi and "
         "Environment=NUMBA_CACHE_DIR=%C/okimi)",
     )
