@@ -22,7 +22,8 @@ def _source(path: Path) -> bytes:
 
 def _files_of(name: str, root: Path) -> list[Path]:
     """The files that `import name` runs: the packages on the way, and the module."""
-    found, folder = [], root
+    folder = root
+    found: list[Path] = []
     for part in name.split("."):
         module, package = folder / f"{part}.py", folder / part / "__init__.py"
         if module.is_file():
