@@ -10,22 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import orjson
-from rich.console import Console
 
 from engine.config import DEFAULT_PATH, Config, ConfigError, load
 from engine.limits import ACCOUNTS_MAX
 from engine.topology import TopologyError
 from ipc.errors import IpcError
-
-stdout = Console()
-stderr = Console(stderr=True)
-
-
-def emit(result: dict[str, Any], as_json: bool) -> None:
-    """Print the JSON object when it was asked for."""
-    if as_json:
-        click.echo(orjson.dumps(result, option=orjson.OPT_SERIALIZE_NUMPY).decode())
+from tools.terminal import emit, json_option, layout_option, name_option, stderr, stdout
 
 
 def configured(path: Path | None, overrides: dict[str, Any]) -> Config:
@@ -64,13 +54,6 @@ def main() -> None:
     okimi up                         start a venue from okimi.toml
     okimi status                     what is running, how fast, how full
     """
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object at the end.")
-name_option = click.option("--name", help="Name of the venue.", default=None)
-layout_option = click.option(
-    "--layout", type=click.Choice(["auto", "spread", "compact"]), help="Processes and stages."
-)
 
 
 def _print_lines(lines: Any) -> None:
