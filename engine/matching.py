@@ -3,7 +3,7 @@
 Matching owns the books. It is a pure function of the decisions: the same decisions give the
 same events, whatever the batching, the layout or the clock. One step makes at most
 EVENTS_CLAIMED_MAX events; a command that needs more goes on in the next step, before the next
-command. The rules stand in docs/matching.md, with their naive twin in tests/twin.
+command. The rules stand in docs/matching.md, with their naive twin in tools/twin.
 """
 
 from typing import Final

@@ -16,8 +16,8 @@ from tests.acts import ACTS, IOC, Trader
 from tests.acts_of_risk import OF_RISK
 from tests.acts_with_terms import DAY, SECOND_NS, go_on
 from tests.desk import Desk, Stream
-from tests.twin import Instrument
-from tests.twin.market import Market, rich
+from tools.twin import Instrument
+from tools.twin.market import Market, rich
 
 PLAIN_ACTS: dict[str, float] = {
     "passive": 36,

@@ -19,8 +19,8 @@ from tests.bulk_streams import PRESETS, bulk
 from tests.desk import Stream
 from tests.engines import engine_for
 from tests.reduction import as_text, is_filler, reduce
-from tests.twin import Command, Event
-from tests.twin.market import Market
+from tools.twin import Command, Event
+from tools.twin.market import Market
 
 
 class Slice(NamedTuple):

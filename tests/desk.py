@@ -23,8 +23,8 @@ from engine.messages import (
     TimeInForce,
 )
 from ipc.record import numpy_dtype
-from tests.twin import Command, Event
-from tests.twin.market import Market
+from tools.twin import Command, Event
+from tools.twin.market import Market
 
 PLAIN_TIMES = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
 PLAIN_TYPES = (OrderType.LIMIT, OrderType.MARKET)

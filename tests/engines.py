@@ -12,9 +12,9 @@ from engine.messages import Decision as EngineDecision
 from ipc import memory
 from ipc.record import Codec
 from ipc.ring import Ring
-from tests import twin
 from tests.desk import TERM_FIELDS, as_array
-from tests.twin.market import Market
+from tools import twin
+from tools.twin.market import Market
 
 DECISION_CODEC = Codec(EngineDecision)
 

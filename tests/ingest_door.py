@@ -18,8 +18,8 @@ from ipc import memory
 from ipc.clock import MANUAL
 from ipc.record import Codec
 from ipc.ring import claim, consume, publish, ready, slot
-from tests import twin
-from tests.twin.messages import TERMS_FIELDS
+from tools import twin
+from tools.twin.messages import TERMS_FIELDS
 
 SEQUENCED_CODEC = Codec(SequencedCommand)
 

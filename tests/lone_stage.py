@@ -18,9 +18,9 @@ from ipc.clock import Clock
 from ipc.counters import StageStatistics
 from ipc.record import Codec
 from ipc.ring import BY_INDEX, Ring, claim, consume, create_ring, publish, ready, ring_bytes
-from tests.twin import Decision, Event, Instrument, plain
-from tests.twin.instrument import terms_of
-from tests.twin.market import Market
+from tools.twin import Decision, Event, Instrument, plain
+from tools.twin.instrument import terms_of
+from tools.twin.market import Market
 
 DECISION_CODEC = Codec(EngineDecision)
 DECISION_SLOTS = 64

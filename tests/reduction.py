@@ -10,7 +10,7 @@ from collections.abc import Callable
 from engine.messages import CommandKind, EventKind, OrderType, RejectReason, TimeInForce
 from tests.acts import STRANGER
 from tests.desk import Stream
-from tests.twin import Command, Event
+from tools.twin import Command, Event
 
 Differs = Callable[[list[Command]], bool]
 

@@ -14,8 +14,8 @@ import pytest
 from engine.config import Config
 from engine.inprocess import InProcessVenue
 from engine.messages import EVENT_CODECS, MESSAGE_BYTES, TERMS_CODEC, EventFlag, EventKind
-from tests.twin import Command, Instrument, Venue
 from tools.replay import Plan, meb
+from tools.twin import Command, Instrument, Venue
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 """Recordings that do not come with the product."""

@@ -29,8 +29,8 @@ from engine.venue import VenueMemory, create_private
 from ipc import memory
 from ipc.record import Codec
 from ipc.ring import Ring, claim, consume, publish, ready
-from tests.twin import Balance, Decision, Instrument, Sequenced
-from tests.twin.market import Market
+from tools.twin import Balance, Decision, Instrument, Sequenced
+from tools.twin.market import Market
 
 SEQUENCED = Codec(EngineSequenced)
 DECISION = Codec(EngineDecision)

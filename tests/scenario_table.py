@@ -23,8 +23,8 @@ from tests.scenario_commands import (
     parse_command,
 )
 from tests.scenario_events import VERBS, Speaker
-from tests.twin import Command, Event, Instrument
-from tests.twin.market import Market, rich
+from tools.twin import Command, Event, Instrument
+from tools.twin.market import Market, rich
 
 FOLDER: Final = Path(__file__).parent / "scenarios"
 
@@ -72,7 +72,7 @@ class Scenario:
     file: str
     title: str
     terms: list[dict[str, Any]]
-    "For each instrument, in the names of tests.twin.Instrument."
+    "For each instrument, in the names of tools.twin.Instrument."
     groups: dict[int, int] = field(default_factory=dict)
     preventions: dict[int, int] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)

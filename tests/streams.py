@@ -17,8 +17,8 @@ from tests.acts import ACTS, INT64, Trader
 from tests.acts_of_risk import OF_RISK
 from tests.acts_with_terms import SECOND_NS, go_on
 from tests.desk import TERM_BYTES, TERM_FIELDS, Desk, Stream
-from tests.twin import Instrument
-from tests.twin.market import QUOTE, Market, rich
+from tools.twin import Instrument
+from tools.twin.market import QUOTE, Market, rich
 
 ANCHORS = (1, 100, 0, -3, CHUNK_TICKS - 3, -CHUNK_TICKS, 1 << 40, -(1 << 44))
 STRIDES = (1, 1, 2, CHUNK_TICKS - 1, CHUNK_TICKS, CHUNK_TICKS * 17, 1 << 30)

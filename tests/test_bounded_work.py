@@ -40,7 +40,7 @@ from tests.book_state import check_books
 from tests.bulk_streams import PRESETS, bulk
 from tests.desk import PLAIN_TIMES, PLAIN_TYPES, TERM_FIELDS
 from tests.lone_stage import Stage, decisions_of, run
-from tests.twin import Decision, Event, Exchange, Instrument
+from tools.twin import Decision, Event, Exchange, Instrument
 
 pytestmark = pytest.mark.timeout(600)
 

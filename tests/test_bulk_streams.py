@@ -11,7 +11,7 @@ import pytest
 from engine.messages import EventFlag, EventKind, RejectReason
 from tests.bulk_streams import PRESETS, bulk
 from tests.desk import Stream
-from tests.twin import Event
+from tools.twin import Event
 
 COUNT = 3_000
 

@@ -24,8 +24,8 @@ from engine.messages import (
 from ipc.jit import INTERPRETED
 from tests.desk import Desk
 from tests.engines import engine_for
-from tests.twin import Instrument
-from tests.twin.market import Market, rich
+from tools.twin import Instrument
+from tools.twin.market import Market, rich
 
 ALICE, BOB = 1, 2
 BUY, SELL = Side.BUY, Side.SELL

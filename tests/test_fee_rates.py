@@ -12,7 +12,7 @@ from engine.messages import EventFlag, EventKind
 from ipc.jit import INTERPRETED
 from tests.bulk_streams import EVERYTHING, bulk
 from tests.lone_stage import Stage, decisions_of, run
-from tests.twin import Decision, Exchange, TradeEvent
+from tools.twin import Decision, Exchange, TradeEvent
 
 RATES = (0, 1, -1, 250, -100, 32_767, -32_767)
 

@@ -28,10 +28,10 @@ from engine.messages import (
 )
 from engine.reference import TERM_COUNT, TERM_NUMBERS, term
 from ipc.jit import INTERPRETED
-from tests import twin
 from tests.ingest_door import IngestDoor
-from tests.twin.market import Market, rich
-from tests.twin.messages import TERMS_FIELDS
+from tools import twin
+from tools.twin.market import Market, rich
+from tools.twin.messages import TERMS_FIELDS
 
 NEW, CANCEL, AMEND, MASS_CANCEL, PHASE, TICK, INSTRUMENT, SNAPSHOT = tuple(CommandKind)[:8]
 WATERMARK, FUNDS, RULE, MARK, CHECK = tuple(CommandKind)[8:]

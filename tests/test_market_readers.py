@@ -14,11 +14,11 @@ from engine.messages import MESSAGE_BYTES, CommandKind, Side, decode_events
 from ipc import memory
 from ipc.jit import INTERPRETED
 from ipc.ring import Observer, observe
-from tests import twin
 from tests.bulk_streams import EVERYTHING, ICEBERGS, Habits, bulk
 from tests.desk import as_array
 from tests.engines import engine_for
 from tests.true_books import shown_orders
+from tools import twin
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -13,8 +13,8 @@ from engine.marketdata import Follower, L3Book, Market
 from engine.messages import CommandKind, EventFlag, EventKind, Phase, Side
 from tests.bulk_streams import AUCTIONS, EVERYTHING, ICEBERGS, PEGS, Habits, Seeded, market_for
 from tests.desk import Desk
-from tests.twin import Event
-from tests.twin.book import Book
+from tools.twin import Event
+from tools.twin.book import Book
 
 COMMANDS = 1_500
 MIDDLE_TICKS = 10_000

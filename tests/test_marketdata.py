@@ -18,7 +18,7 @@ from engine.messages import (
 )
 from tests.desk import Stream
 from tests.streams import ample_markets, streams
-from tests.twin import ChangeEvent, Event
+from tools.twin import ChangeEvent, Event
 
 BUY, SELL = Side.BUY, Side.SELL
 

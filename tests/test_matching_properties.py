@@ -14,7 +14,7 @@ from tests.compare import first_difference
 from tests.desk import Stream
 from tests.engines import engine_for
 from tests.streams import ALL, ample_markets, extreme_markets, featured_markets, streams
-from tests.twin import Audit, Venue
+from tools.twin import Audit, Venue
 
 pytestmark = pytest.mark.timeout(600)
 """A failing example is made smaller for up to five minutes before it is shown."""

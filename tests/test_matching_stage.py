@@ -14,7 +14,7 @@ from ipc.counters import Checkpoint, read_checkpoint
 from ipc.jit import INTERPRETED
 from tests.bulk_streams import CALM, DEEP, WIDE, Habits, bulk
 from tests.lone_stage import Stage, decisions_of, renamed, run
-from tests.twin import Decision, Event, Exchange
+from tools.twin import Decision, Event, Exchange
 
 
 @pytest.mark.parametrize(

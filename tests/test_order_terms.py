@@ -21,9 +21,9 @@ from engine.messages import (
     Trigger,
 )
 from engine.reference import TERM_NUMBERS
-from tests import twin
 from tests.ingest_door import IngestDoor
-from tests.twin.market import Market, rich
+from tools import twin
+from tools.twin.market import Market, rich
 
 LIMIT, MARKET, MARKET_TO_LIMIT = OrderType
 GTC, IOC, FOK, GTD, DAY, AT_OPEN, AT_CLOSE, AUCTION = TimeInForce

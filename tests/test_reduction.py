@@ -4,7 +4,7 @@ from engine.messages import CommandKind, EventKind
 from tests.bulk_streams import LISTS, bulk
 from tests.compare import first_difference
 from tests.reduction import as_text, is_filler, reduce, thinned
-from tests.twin import Command
+from tools.twin import Command
 
 
 def test_what_is_kept_keeps_its_order_ids() -> None:

@@ -16,9 +16,9 @@ from engine.reference import TERM_NUMBERS
 from ipc.jit import INTERPRETED
 from tests.acts_of_risk import OF_RISK
 from tests.bulk_streams import EVERYTHING, bulk
+from tests.decision_bench import Bench
 from tests.lone_stage import Stage, decisions_of, run
-from tests.twin import Audit, ChangeEvent, Decision, Event, Exchange, Instrument
-from tests.twin.bench import Bench
+from tools.twin import Audit, ChangeEvent, Decision, Event, Exchange, Instrument
 
 FUNDED = (EventKind.FUNDED, EventKind.RULED, EventKind.MARKED)
 HABITS = replace(EVERYTHING, acts={**EVERYTHING.acts, **dict.fromkeys(OF_RISK, 2.0)})

@@ -22,7 +22,7 @@ from engine.messages import (
     Side,
 )
 from tests.risk_floor import ALICE, BASE, BOB, CAROL, FUNDS, INSTRUMENT, QUOTE, Floor
-from tests.twin.market import Market
+from tools.twin.market import Market
 
 pytestmark = pytest.mark.interpreted
 

@@ -7,8 +7,8 @@ from ipc.jit import INTERPRETED
 from tests.desk import Stream
 from tests.engines import Engine, engine_for, heard
 from tests.streams import ALL, streams, tight_markets
-from tests.twin import Audit, Risk
-from tests.twin.market import Market
+from tools.twin import Audit, Risk
+from tools.twin.market import Market
 
 pytestmark = pytest.mark.timeout(600)
 """A failing example is made smaller for up to five minutes before it is shown."""

@@ -26,8 +26,8 @@ from engine.messages import (
 )
 from engine.reference import TERM_NUMBERS
 from tests.risk_floor import ALICE, BOB, CAROL, FUNDS, INSTRUMENT, Floor, reason_of
-from tests.twin import Balance, Instrument
-from tests.twin.market import Market
+from tools.twin import Balance, Instrument
+from tools.twin.market import Market
 
 pytestmark = pytest.mark.interpreted
 

@@ -7,7 +7,7 @@ import pytest
 from tests.engines import engine_for
 from tests.scenario_commands import TableError
 from tests.scenario_table import FOLDER, Player, Scenario, Submit, parse, read_all
-from tests.twin.market import Market
+from tools.twin.market import Market
 
 pytestmark = [pytest.mark.interpreted, pytest.mark.timeout(600)]
 

@@ -31,7 +31,7 @@ from tests.sharded import (
     sharded_config,
     stream,
 )
-from tests.twin import Instrument, Risk, Sequenced
+from tools.twin import Instrument, Risk, Sequenced
 
 pytestmark = pytest.mark.timeout(600)
 """The first one may have to compile the engine."""

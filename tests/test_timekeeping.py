@@ -22,9 +22,9 @@ from engine.messages import (
 from engine.process import run_stages
 from engine.topology import DRIVER
 from ipc.ring import consume, ready
-from tests import twin
 from tests.ingest_door import IngestDoor
-from tests.twin.ingest import Scheduled
+from tools import twin
+from tools.twin.ingest import Scheduled
 
 NEW, TICK, PHASE, INSTRUMENT = (
     CommandKind.NEW,

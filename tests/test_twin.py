@@ -34,9 +34,9 @@ from engine.messages import (
 from engine.messages import Command as EngineCommand
 from engine.messages import Decision as EngineDecision
 from ipc.record import flat_fields
-from tests import twin
-from tests.twin.bench import Bench, brief, reasons
-from tests.twin.messages import EVENT_TYPES
+from tests.decision_bench import Bench, brief, reasons
+from tools import twin
+from tools.twin.messages import EVENT_TYPES
 
 BUY, SELL = Side.BUY, Side.SELL
 GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK

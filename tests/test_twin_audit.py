@@ -15,10 +15,10 @@ from engine.messages import (
     Prevention,
     RejectReason,
 )
-from tests import twin
 from tests.bulk_streams import CALM, bulk
-from tests.twin import Audit, AuditError
-from tests.twin.bench import Bench
+from tests.decision_bench import Bench
+from tools import twin
+from tools.twin import Audit, AuditError
 
 BUY, SELL = 0, 1
 

@@ -12,8 +12,8 @@ from engine.messages import (
     Side,
     TimeInForce,
 )
-from tests import twin
-from tests.twin.bench import Bench, brief, reasons
+from tests.decision_bench import Bench, brief, reasons
+from tools import twin
 
 BUY, SELL = Side.BUY, Side.SELL
 NEW, CANCEL, AMEND = CommandKind.NEW, CommandKind.CANCEL, CommandKind.AMEND

@@ -13,7 +13,7 @@ from engine.messages import (
     Side,
     TimeInForce,
 )
-from tests.twin import Command, Ingest, Instrument, Sequenced
+from tools.twin import Command, Ingest, Instrument, Sequenced
 
 NEW, CANCEL, AMEND = CommandKind.NEW, CommandKind.CANCEL, CommandKind.AMEND
 POST_ONLY, LEAVES, REQUEUE = CommandFlag.POST_ONLY, CommandFlag.LEAVES, CommandFlag.REQUEUE

@@ -13,7 +13,7 @@ from engine.messages import (
     Side,
     TimeInForce,
 )
-from tests.twin import Audit, Balance, Command, Decision, Event, Instrument, Venue
+from tools.twin import Audit, Balance, Command, Decision, Event, Instrument, Venue
 
 ALICE, BOB, STRANGER = 1, 2, 9
 BUY, SELL = Side.BUY, Side.SELL

@@ -26,10 +26,10 @@ from engine.messages import (
     TimeInForce,
     Trigger,
 )
-from tests import twin
 from tests.bulk_streams import PRESETS, bulk
-from tests.twin.bench import Bench, brief, reasons
-from tests.twin.instrument import Instrument
+from tests.decision_bench import Bench, brief, reasons
+from tools import twin
+from tools.twin.instrument import Instrument
 
 BUY, SELL = Side.BUY, Side.SELL
 TERMS = CommandFlag.TERMS

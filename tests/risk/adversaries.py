@@ -37,8 +37,8 @@ from tests.risk.storm_market import (
     MOST,
     QUOTE,
 )
-from tests.twin import Instrument
-from tests.twin.market import Market
+from tools.twin import Instrument
+from tools.twin.market import Market
 
 BUY, SELL = Side.BUY, Side.SELL
 GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK

@@ -32,8 +32,8 @@ from ipc.ring import Ring, claim, consume, publish, ready
 from tests.engines import DECISION_CODEC, Engine, heard
 from tests.risk.comparison import compare
 from tests.risk.ledger import Ledger
-from tests.twin import Audit, Command, Decision, Event, plain
-from tests.twin.market import Market
+from tools.twin import Audit, Command, Decision, Event, plain
+from tools.twin.market import Market
 
 STEPS_MAX: Final = 20_000
 """Steps in which everything comes to rest."""

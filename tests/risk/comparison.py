@@ -7,8 +7,8 @@ from engine.messages import Scope
 from engine.risk.purses import find_position
 from engine.venue import VenueMemory
 from tests.risk.storm_market import QUOTE
-from tests.twin.risk import Risk, check_sums
-from tests.twin.risk.state import Figures
+from tools.twin.risk import Risk, check_sums
+from tools.twin.risk.state import Figures
 
 
 class Beside(Protocol):

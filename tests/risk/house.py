@@ -19,8 +19,8 @@ from engine.messages import (
     TimeInForce,
 )
 from engine.rules import RuleNumber
-from tests.twin import Audit, Balance, Command, Event, Instrument, Venue
-from tests.twin.risk import Demand, Holding, Position, Setting, check_sums
+from tools.twin import Audit, Balance, Command, Event, Instrument, Venue
+from tools.twin.risk import Demand, Holding, Position, Setting, check_sums
 
 QUOTE, BASE = 0, 1
 ALICE, BOB, MARGE, MIKE, FEES, INSURANCE = 1, 2, 3, 4, 5, 6

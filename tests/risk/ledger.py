@@ -24,8 +24,8 @@ from engine.messages import (
 from engine.orders import NO_ORDER, find_order
 from engine.risk.state import MarginState, RiskState
 from engine.rules import RuleNumber
-from tests.twin import Audit, Decision, Instrument
-from tests.twin.market import Market
+from tools.twin import Audit, Decision, Instrument
+from tools.twin.market import Market
 
 MILLION: Final = 1_000_000
 BPS: Final = 10_000

@@ -24,8 +24,8 @@ from engine.risk.purses import find_position
 from engine.rules import RuleNumber
 from tests.risk.comparison import compare
 from tests.risk_floor import Floor, reason_of
-from tests.twin import Balance, Instrument
-from tests.twin.market import Market
+from tools.twin import Balance, Instrument
+from tools.twin.market import Market
 
 QUOTE, BASE, OTHER_BASE = 0, 1, 2
 ALICE, BOB, CAROL, MARGE, MIKE, MOLLY, FEES, INSURANCE = range(1, 9)

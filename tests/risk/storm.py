@@ -37,7 +37,7 @@ from tests.risk.storm_market import (
     TERMS,
 )
 from tests.risk_floor import Floor
-from tests.twin.market import Market
+from tools.twin.market import Market
 
 BUY, SELL = Side.BUY, Side.SELL
 LAST = EventFlag.LAST

@@ -1,8 +1,8 @@
 """The market that storms rage in: instruments and accounts of all kinds, few prices, low limits."""
 
 from engine.rules import RuleNumber
-from tests.twin import Instrument
-from tests.twin.market import Market
+from tools.twin import Instrument
+from tools.twin.market import Market
 
 QUOTE = 0
 ALICE, BOB, CAROL, MARGE, MIKE, MOLLY, FEES, INSURANCE = range(1, 9)

@@ -14,7 +14,7 @@ from engine.rules import RuleNumber
 from ipc.jit import INTERPRETED
 from tests.risk.adversaries import COURT, CROWD, DUST, EDGES, FAMILY, Mob
 from tests.risk.arena import Arena
-from tests.twin.market import Market
+from tools.twin.market import Market
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -8,7 +8,7 @@ from engine.messages import CommandKind, Phase, Side
 from engine.rules import RuleNumber
 from ipc.jit import INTERPRETED
 from tests.risk.storm import Storm
-from tests.twin.risk import Demand
+from tools.twin.risk import Demand
 
 STEPS = 1_000 if INTERPRETED else 3_000
 

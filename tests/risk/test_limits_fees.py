@@ -21,7 +21,7 @@ from tests.risk.pit import (
     SELL,
     Pit,
 )
-from tests.twin import Balance
+from tools.twin import Balance
 
 pytestmark = pytest.mark.interpreted
 

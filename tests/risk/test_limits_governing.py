@@ -26,7 +26,7 @@ from tests.risk.pit import (
     STRANGER,
     Pit,
 )
-from tests.twin import Balance
+from tools.twin import Balance
 
 pytestmark = pytest.mark.interpreted
 

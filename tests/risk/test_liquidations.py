@@ -13,7 +13,7 @@ from engine.risk.state import MarginState
 from engine.rules import RuleNumber
 from tests.risk.arena import Arena
 from tests.risk.storm_market import FUTURE
-from tests.twin.market import Market
+from tools.twin.market import Market
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -25,9 +25,9 @@ from engine.messages import (
 )
 from engine.rules import RuleNumber
 from tests.risk.house import ORDER, PLAIN, RISK
-from tests.twin import Command, Event
-from tests.twin.market import Market
-from tests.twin.risk import Demand, Setting, check_sums
+from tools.twin import Command, Event
+from tools.twin.market import Market
+from tools.twin.risk import Demand, Setting, check_sums
 
 COMMANDS = 1_500
 SECOND_NS = 10**9

@@ -20,8 +20,8 @@ from tests.risk.house import (
     SELL,
     House,
 )
-from tests.twin import Balance, Command
-from tests.twin.risk.money import fee, fee_at_most, payable
+from tools.twin import Balance, Command
+from tools.twin.risk.money import fee, fee_at_most, payable
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tests.risk.house import (
     SELL,
     House,
 )
-from tests.twin.risk.rules import BOUNDS
+from tools.twin.risk.rules import BOUNDS
 
 EXTERNAL = PLAIN._replace(mark_source=MarkSource.EXTERNAL)
 SCOPES = [(Scope.ACCOUNT, ALICE), (Scope.GROUP, 7), (Scope.SYMBOL, 0), (Scope.VENUE, 0)]

@@ -22,8 +22,8 @@ from tests.risk.house import (
     SELL,
     House,
 )
-from tests.twin.risk import Demand
-from tests.twin.risk.valuation import equity, sums
+from tools.twin.risk import Demand
+from tools.twin.risk.valuation import equity, sums
 
 EXTERNAL = PLAIN._replace(mark_source=MarkSource.EXTERNAL)
 ACCOUNT = Scope.ACCOUNT

@@ -4,9 +4,9 @@ from engine.config import Config
 from engine.instruments import CollarReference, FeeAsset, MarkSource
 from engine.messages import AccountKind, Scope
 from engine.rules import RuleNumber
-from tests.twin import Instrument
-from tests.twin.market import Market
-from tests.twin.risk import Setting
+from tools.twin import Instrument
+from tools.twin.market import Market
+from tools.twin.risk import Setting
 
 INSTRUMENT = Instrument(
     price_min_ticks=1,

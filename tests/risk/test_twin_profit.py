@@ -17,9 +17,9 @@ from tests.risk.house import (
     SELL,
     House,
 )
-from tests.twin.risk import Holding
-from tests.twin.risk.settling import traded
-from tests.twin.risk.valuation import realised_today
+from tools.twin.risk import Holding
+from tools.twin.risk.settling import traded
+from tools.twin.risk.valuation import realised_today
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_what_was_traded_yesterday_and_is_heard_of_today_does_not_count() -> Non
 
 
 def _command(sequence: int, kind: int = CommandKind.NEW, **fields: int) -> object:
-    from tests.twin import Command
+    from tools.twin import Command
 
     return Command(sequence, kind, **fields)
 

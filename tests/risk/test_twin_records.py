@@ -23,7 +23,7 @@ from tests.risk.house import (
     House,
     initial,
 )
-from tests.twin import Balance
+from tools.twin import Balance
 
 ACCOUNT = Scope.ACCOUNT
 

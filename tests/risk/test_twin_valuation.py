@@ -6,10 +6,10 @@ from engine.instruments import MarkSource
 from engine.messages import CommandKind, Scope
 from engine.rules import RuleNumber
 from tests.risk.house import ALICE, BOB, BUY, MARGE, MIKE, PLAIN, QUOTE, SELL, STRANGER, House
-from tests.twin import Instrument
-from tests.twin.risk import Figures
-from tests.twin.risk.money import of_bps
-from tests.twin.risk.valuation import equity, free, mark, value
+from tools.twin import Instrument
+from tools.twin.risk import Figures
+from tools.twin.risk.money import of_bps
+from tools.twin.risk.valuation import equity, free, mark, value
 
 EXTERNAL = PLAIN._replace(mark_source=MarkSource.EXTERNAL)
 VENUE = (Scope.VENUE, 0)
