@@ -21,7 +21,7 @@ from engine.limits import ACCOUNTS_MAX, ASSETS_MAX, INSTRUMENTS_MAX, RULES_MAX, 
 from engine.messages import AccountKind
 from engine.rules import RuleSetting, make_rules
 from engine.schema import Problems, read
-from engine.sections import SECTIONS, Gateway, Rings, Risk, Venue, Waiting
+from engine.sections import SECTIONS, Durability, Gateway, Rings, Risk, Venue, Waiting
 
 DEFAULT_PATH: Final = Path(__file__).with_name("okimi.toml")
 """The shipped configuration; `okimi.toml` at the root of the repository is a link to it."""
@@ -65,6 +65,7 @@ class Config:
     """All of the configuration. Made by `load`, `parse` or `build`; a bare call checks nothing."""
 
     venue: Venue
+    durability: Durability
     gateway: Gateway
     rings: Rings
     waiting: Waiting
@@ -94,11 +95,12 @@ class Config:
 
         Config.build(assets=[{"name": "USD", "decimals": 2}, ...], instruments=[...],
         accounts=[...], rings={...}). ConfigError when anything is wrong. Here `tick_ms` is 0
-        unless given: what a program sends is all that happens, every time.
+        unless given: what a program sends is all that happens, every time; and `durability` is
+        "memory" unless given: nothing is left behind.
         """
         venue = tables.get("venue", {})
         if isinstance(venue, Mapping):  # anything else is reported by the checks
-            tables["venue"] = {"tick_ms": 0, **venue}
+            tables["venue"] = {"tick_ms": 0, "durability": "memory", **venue}
         return _assemble(tables, "program")
 
     def instrument(self, symbol: str) -> Instrument:

@@ -139,7 +139,7 @@ def refuse(out: Outbox, decision: Decision, reason: int) -> None:
     """The rejection that fits the command's kind."""
     kind = decision.kind
     changes = CommandKind.CANCEL <= kind <= CommandKind.SNAPSHOT
-    if changes or CommandKind.FUNDS <= kind <= CommandKind.MARK:
+    if changes or (kind >= CommandKind.FUNDS and kind != CommandKind.CHECK):
         refuse_change(out, decision, reason)
     else:
         refuse_order(out, decision, reason)

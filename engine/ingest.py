@@ -103,6 +103,9 @@ def identify_other(state: IngestState, reference: ReferenceData, command: Sequen
     kind = command.kind
     if kind == CommandKind.RULE:
         return check_rule(state, command)
+    if kind >= CommandKind.BARRIER:
+        mine = kind <= CommandKind.SKIP and command.source == reference.control_source
+        return RejectReason.NONE.value if mine else RejectReason.UNKNOWN_COMMAND.value
     if kind != CommandKind.INSTRUMENT:
         command.order_id = 0
     if kind == CommandKind.FUNDS:

@@ -101,6 +101,8 @@ def execute(state: MatchingState, decision: Decision, out: Outbox) -> None:
     """One decision: plain ones here, all others in engine.market."""
     books = state.books
     state.decided = decision.sequence
+    if decision.kind == CommandKind.WATERMARK:
+        return
     if state.shards > 1 and skip_foreign(books, state.shard, decision, out):
         return
     if books.work.assemblies_open != 0:
@@ -231,6 +233,7 @@ def step_matching(state: MatchingState, ports: MatchingPorts, message_max: int) 
         count_command(state, decision)
     held = min(is_busy(books), out.pending)
     fold_pending(state, out, held)
+    state.folded = 0  # so that the state depends on the decisions alone
     progress = taken + out.pending - held + unfinished
     now = deliver_but(out, ports.telemetry, held)
     count_batch(inbox, taken, now, ports.telemetry)

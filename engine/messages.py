@@ -333,6 +333,8 @@ EVENT_CODECS: Final[dict[int, Codec]] = {
     EventKind.MARKED: _CHANGE,
     EventKind.CHECKED: _ORDER,
     EventKind.TOP: _CHANGE,
+    EventKind.BARRIER: _CHANGE,
+    EventKind.SKIPPED: _CHANGE,
 }
 """How the first PLAIN_BYTES of an event are read; one with TERMS is read by TERMS_CODEC."""
 

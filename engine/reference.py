@@ -173,6 +173,8 @@ class ReferenceData(Record, align=LINE_PAIR_BYTES):
     "When the day of the risk rules begins, after midnight UTC."
     risk_source: i64
     "The source by whose number the commands of risk itself are known."
+    control_source: i64
+    "The source by whose number those of the supervisor are known; -1: there is none."
     instruments: Array[InstrumentTerms] = length(INSTRUMENTS_MAX)
     least: InstrumentTerms
     "Smallest value of each term."

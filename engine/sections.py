@@ -32,6 +32,12 @@ BODY_BYTES_MAX: Final = 1 << 20
 TICK_MS_MAX: Final = 60_000
 """Slowest clock of a venue: a minute, by which orders may live too long."""
 
+SEGMENT_MB_MAX: Final = 4096
+"""A segment is written with zeros before it is used: more than this takes minutes."""
+
+MINUTES_MAX: Final = 7 * 24 * 60
+"""A week."""
+
 assert COMMAND_SLOTS_MIN <= RING_SLOTS <= SLOTS_MAX
 assert EVENT_SLOTS_MIN <= EVENT_RING_SLOTS <= SLOTS_MAX
 
@@ -43,13 +49,29 @@ class Venue:
     name: Annotated[
         str, text("[a-z0-9][a-z0-9-]{0,31}", "1 to 32 lower-case letters, digits or hyphens")
     ] = "okimi"
-    durability: Annotated[str, choice("memory", because="the journal is not built yet")] = "memory"
+    durability: Annotated[str, choice("durable", "memory")] = "durable"
     layout: Annotated[str, choice("auto", "spread", "compact")] = "auto"
     prefault: Annotated[bool, flag()] = False
     huge_pages: Annotated[bool, flag()] = False
     mlock: Annotated[bool, flag()] = False
     tick_ms: Annotated[int, whole(0, TICK_MS_MAX)] = 1000
     shards: Annotated[int, whole(1, SHARDS_MAX)] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """[durability]: journal, snapshots, and what happens when a process dies."""
+
+    data_dir: Annotated[str, text(".{0,1024}", "a folder, or nothing for the default one")] = ""
+    segment_mb: Annotated[int, whole(1, SEGMENT_MB_MAX)] = 256
+    reserve_mb: Annotated[int, whole(0, 1 << 20)] = 1024
+    snapshot_minutes: Annotated[int, whole(0, MINUTES_MAX)] = 15
+    snapshots_kept: Annotated[int, whole(2, 100)] = 3
+    archive: Annotated[bool, flag()] = True
+    shadow: Annotated[str, choice("auto", "on", "off")] = "auto"
+    stall_ms: Annotated[int, whole(100, 600_000)] = 2_000
+    deaths_max: Annotated[int, whole(1, 1 << 20)] = 3
+    deaths_seconds: Annotated[int, whole(1, 86_400)] = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +130,7 @@ class Risk:
 
 SECTIONS: Final[Mapping[str, type]] = {
     "venue": Venue,
+    "durability": Durability,
     "gateway": Gateway,
     "rings": Rings,
     "waiting": Waiting,

@@ -30,9 +30,21 @@ GATEWAY: Final = "gateway"
 DRIVER: Final = "driver"
 """A replay or benchmark that feeds commands and reads events like a gateway."""
 
+JOURNAL: Final = "journal"
+"""The process that makes decisions durable; there is none in a venue that keeps all in memory."""
+
+SHADOW: Final = "shadow"
+"""The process that follows the journal, checks it and takes snapshots, where a core is free."""
+
+CONTROL: Final = "control"
+"""The supervisor as a source of commands, in a durable venue."""
+
 SPREAD_CORES_MIN: Final = 4
 """Cores from which `auto` spreads a venue with one shard: three spinning stages, one for the
 rest. Each further shard needs one more."""
+
+SHADOW_CORES_MIN: Final = 6
+"""Cores from which `auto` gives a durable venue a shadow: four stages, the journal, the rest."""
 
 assert READERS_MAX <= SOURCES_MAX <= RINGS_POLLED_MAX, "risk beside READERS_MAX - 1 clients"
 
@@ -71,9 +83,10 @@ class Topology:
     layout: str
     clients: tuple[str, ...]
     """Sources of commands and readers of events, in the order of their source numbers. The source
-    behind them is risk, with commands of its own."""
+    behind them is risk, with commands of its own; in a durable venue the supervisor comes last."""
     stages: tuple[str, ...]
-    "All stages: ingest, risk, then the matching shards in the order of their numbers."
+    """All stages: ingest, risk, then the matching shards in the order of their numbers, then the
+    journal if there is one."""
     processes: tuple[ProcessPlan, ...]
     rings: tuple[RingPlan, ...]
 
@@ -88,9 +101,19 @@ class Topology:
         return len(self.clients)
 
     @property
+    def is_durable(self) -> bool:
+        """Whether decisions are journaled."""
+        return JOURNAL in self.stages
+
+    @property
+    def control_source(self) -> int:
+        """The number by which records of a durable venue name its supervisor as a source."""
+        return len(self.clients) + 1
+
+    @property
     def order_rings(self) -> tuple[str, ...]:
         """The rings that ingest merges, in the order of their source numbers."""
-        return tuple(order_ring(source) for source in (*self.clients, RISK))
+        return tuple(map(order_ring, sources_of(self.clients, self.is_durable)))
 
     @property
     def event_rings(self) -> tuple[str, ...]:
@@ -118,6 +141,8 @@ class Topology:
         """
         found = set()
         for ring in self.rings:
+            if ring.writer == CONTROL:  # the supervisor waits for nobody
+                continue
             writer, readers = self.host_of(ring.writer), set(map(self.host_of, ring.readers))
             if process == writer:
                 found |= readers
@@ -150,12 +175,17 @@ def kind_of(stage: str) -> str:
 
 def is_stage(member: str) -> bool:
     """Whether the name is that of a stage, not of a client."""
-    return kind_of(member) in (INGEST, RISK, MATCHING)
+    return kind_of(member) in (INGEST, RISK, MATCHING, JOURNAL)
 
 
-def stage_names(shards: int) -> tuple[str, ...]:
+def stage_names(shards: int, durable: bool = False) -> tuple[str, ...]:
     """All stages of a venue with so many matching shards."""
-    return (INGEST, RISK, *_numbered(MATCHING, shards))
+    return (INGEST, RISK, *_numbered(MATCHING, shards), *((JOURNAL,) if durable else ()))
+
+
+def sources_of(clients: tuple[str, ...], durable: bool) -> tuple[str, ...]:
+    """Who sends commands, in the order of their source numbers."""
+    return (*clients, RISK, *((CONTROL,) if durable else ()))
 
 
 def _numbered(name: str, shards: int) -> list[str]:
@@ -192,6 +222,7 @@ def plan(
     and when a ring would have more readers than it can have.
     """
     cores = usable_cores() if cores is None else cores
+    durable = config.venue.durability == "durable"
     stages = stage_names(config.venue.shards)
     layout = config.venue.layout
     if layout == "auto":
@@ -209,12 +240,18 @@ def plan(
         for index, group in enumerate(groups)
     ]
     strategy = _strategy(config.waiting.strategy, len(groups), len(cores))
+    waiters = set(clients)
+    if durable:
+        stages = stage_names(config.venue.shards, durable)
+        helpers = (JOURNAL, SHADOW) if has_shadow(config, len(cores)) else (JOURNAL,)
+        wanted += [((name,), name, cores[-1 - len(groups) % len(cores)]) for name in helpers]
+        waiters |= set(helpers)
     processes = [
         ProcessPlan(
             name=name,
             stages=group,
             cpu=cpu,
-            strategy=PARK if name in clients else strategy,
+            strategy=PARK if name in waiters else strategy,
         )
         for group, name, cpu in wanted
     ]
@@ -223,18 +260,30 @@ def plan(
     return made
 
 
+def has_shadow(config: Config, cores: int) -> bool:
+    """Whether a durable venue has a shadow: it does the whole engine's work once more."""
+    wanted = config.durability.shadow
+    return wanted == "on" or (wanted == "auto" and cores >= SHADOW_CORES_MIN)
+
+
 def _rings(config: Config, clients: tuple[str, ...]) -> tuple[RingPlan, ...]:
     """All rings: orders in, through the stages, events out."""
     slots, shards = config.rings, config.venue.shards
+    durable = config.venue.durability == "durable"
     matching = _numbered(MATCHING, shards)
     events = zip(_numbered(EVENTS, shards), matching, strict=True)
     return (
         *(
             RingPlan(order_ring(source), slots.order_slots, source, (INGEST,))
-            for source in (*clients, RISK)
+            for source in sources_of(clients, durable)
         ),
         RingPlan("commands", slots.sequenced_slots, INGEST, (RISK,)),
-        RingPlan("decisions", slots.decision_slots, RISK, tuple(matching)),
+        RingPlan(
+            "decisions",
+            slots.decision_slots,
+            RISK,
+            (*matching, *((JOURNAL,) if durable else ())),
+        ),
         *(RingPlan(name, slots.event_slots, stage, (RISK, *clients)) for name, stage in events),
     )
 

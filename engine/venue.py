@@ -21,13 +21,16 @@ from engine.risk.state import RiskState
 from engine.topology import RingPlan, Topology
 from ipc import memory, segment
 from ipc.clock import calibrate
-from ipc.counters import CountersFile, ProcessEntry, StageStatistics
+from ipc.counters import EVERYTHING, CountersFile, ProcessEntry, StageStatistics
 from ipc.record import Record, fingerprint
 from ipc.ring import Cursor, Ring, RingGroup, create_ring, join, leave, ring_bytes
 from ipc.wait import NO_DESCRIPTOR
 
 Place = Callable[[str, int, int], int]
 """Gives zeroed memory for (name, size, fingerprint); returns its address."""
+
+NO_SOURCE = -1
+"""No command comes from there."""
 
 COUNTERS = "counters"
 REFERENCE = "reference"
@@ -146,6 +149,7 @@ def _lay_out(
     reference = ReferenceData(_place(place, REFERENCE, ReferenceData))
     write_reference(reference, config)
     reference.risk_source = topology.risk_source
+    reference.control_source = topology.control_source if topology.is_durable else NO_SOURCE
     rings = {ring.name: _place_ring(place, ring) for ring in topology.rings}
     ingest = IngestState(_place(place, "state.ingest", IngestState))
     create_ingest(ingest, reference, secrets.randbits(61))
@@ -177,6 +181,7 @@ def _describe(counters: CountersFile, config: Config, topology: Topology) -> Non
     counters.started_unix_ns = counters.clock.anchor_unix_ns
     counters.layout.set(topology.layout)
     counters.durability.set(config.venue.durability)
+    counters.durable.dseq = 0 if topology.is_durable else EVERYTHING
     counters.process_count = len(topology.processes)
     for index, plan in enumerate(topology.processes):
         entry = counters.processes[index]

@@ -26,7 +26,8 @@ class CommandKind(IntEnum):
     "Repeat the visible orders of an instrument as events."
     WATERMARK = 9
     """Never a client's: risk tells, between two decisions, how many events of each matching shard
-    it has applied. The words of `client_order_id` are the watermarks, shard by shard."""
+    it has applied, also to have an occasion for a command of its own. The words of
+    `client_order_id` are the watermarks, shard by shard."""
     FUNDS = 10
     """Bring units of an asset into an account, take them out, or move them to another account
     (FundsCommand)."""
@@ -36,6 +37,11 @@ class CommandKind(IntEnum):
     "The mark price of an instrument from outside is now `price_ticks`."
     CHECK = 13
     "What would risk say to this new order? Nothing happens."
+    BARRIER = 14
+    "The supervisor's alone: the venue has been started on its data for the `order_id`-th time."
+    SKIP = 15
+    """The supervisor's alone: matching died twice of the decision with dseq `order_id`, and refuses
+    it from now on, also in every replay."""
 
 
 class Side(IntEnum):
@@ -245,6 +251,10 @@ class EventKind(IntEnum):
     TOP = 24
     """The best prices shown of an instrument that tells them have changed (ChangeEvent):
     `price_ticks` bid, `qty_lots` 1 if there is one; `previous_price_ticks` ask, `leaves_lots` 1."""
+    BARRIER = 25
+    "The venue has been started on its data, as the BARRIER command says (ChangeEvent)."
+    SKIPPED = 26
+    "A decision is skipped, as the SKIP command says (ChangeEvent)."
 
 
 class EventFlag(IntEnum):
@@ -294,6 +304,7 @@ class RejectReason(IntEnum):
     QUANTITY_BELOW_MIN = 216
     UNKNOWN_ASSET = 217
     BAD_SCOPE = 218
+    SKIPPED_BY_INGEST = 219
     # 3xx: risk
     UNKNOWN_ACCOUNT = 301
     QUANTITY_ABOVE_MAX = 302
@@ -329,6 +340,7 @@ class RejectReason(IntEnum):
     BAD_RULE = 332
     RULE_FORBIDDEN = 333
     NOT_IN_BREACH = 334
+    SKIPPED_BY_RISK = 335
     # 4xx: matching
     UNKNOWN_ORDER = 401
     WOULD_TRADE = 402
@@ -351,6 +363,7 @@ class RejectReason(IntEnum):
     DELISTED = 419
     VOLATILITY = 420
     NOT_AMENDABLE = 421
+    SKIPPED_BY_MATCHING = 422
 
 
 class Scope(IntEnum):

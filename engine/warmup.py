@@ -66,7 +66,7 @@ def warmups(config: Config) -> Iterator[Step]:
     yield "risk: orders", lambda: link(call_risk, RiskState, RiskPorts, int)
     yield "orders, phases, auctions", lambda: _fetch_special(helper)
     # In the compact layout one process, and so one loop, has all stages.
-    config = replace(config, venue=replace(config.venue, layout="compact"))
+    config = replace(config, venue=replace(config.venue, layout="compact", durability="memory"))
     topology = plan(config, clients=(DRIVER,), cores=[0])
     venue = create_private(config, topology)
     engine = next(process for process in topology.processes if process.name != DRIVER)

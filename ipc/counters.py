@@ -44,7 +44,8 @@ class ProcessEntry(Record, align=LINE_PAIR_BYTES):
     cpu: i64
     "The core it is pinned to, or -1."
     epoch: shared
-    "Counts the processes that have had this entry; a higher one means a restart."
+    """Counts the processes that have had this entry; a higher one means a restart. A process that
+    finds another one than its own ends at once."""
     state: shared
     "EMPTY, STARTING, RUNNING, STOPPED or DEAD."
     last_error: Text = length(ERROR_BYTES)
@@ -74,6 +75,39 @@ class StageStatistics(Record, align=LINE_PAIR_BYTES):
     "From the publication of a message by the stage before to its publication by this one, ns."
 
 
+class DurableMark(Record, align=LINE_PAIR_BYTES):
+    """What may be told to clients; written by the journal, its last part by the shadow."""
+
+    dseq: shared
+    "What decisions up to this one have caused may be told; EVERYTHING where nothing is journaled."
+    state: shared
+    "OPEN, FULL or FAILED."
+    term: i64
+    "How often the venue has been started on its data."
+    frames: i64
+    bytes: i64
+    "Written to the journal, padding included."
+    commits: Histogram
+    "Time to write and sync a frame, ns."
+    snapshot_dseq: shared
+    "Last decision in the newest snapshot."
+    shadow_dseq: shared
+    "Last decision that the shadow has done again, and found the same."
+    shadow_hash: shared
+    "Hash of matching at its last checkpoint."
+    shadow_state: shared
+    "0: it agrees; else it found a difference, and where stands in its process entry."
+
+
+OPEN: Final = 0
+FULL: Final = 1
+"""The disk has too little room: nothing new is taken on, what takes risk back still is."""
+FAILED: Final = 2
+"""A write has failed: nothing is acknowledged any more."""
+
+EVERYTHING: Final = (1 << 63) - 1
+
+
 class CountersFile(Record, align=LINE_PAIR_BYTES):
     """The whole segment."""
 
@@ -87,6 +121,7 @@ class CountersFile(Record, align=LINE_PAIR_BYTES):
     durability: Text = length(NAME_BYTES)
     http: Text = length(64)
     "Where the gateway listens, host:port; empty without one."
+    durable: DurableMark
     process_count: i64
     stage_count: i64
     processes: Array[ProcessEntry] = length(PROCESSES_MAX)

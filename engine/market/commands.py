@@ -50,11 +50,8 @@ def open_market(books: Books, instrument: int) -> None:
 @kernel
 def skip_foreign(books: Books, shard: int, decision: Decision, out: Outbox) -> bool:
     """Whether another shard executes the decision. A list that it breaks off ends here even so."""
-    if decision.reason == RejectReason.NONE:
-        if decision.kind == CommandKind.TICK:
-            return False
-        if decision.kind == CommandKind.WATERMARK:
-            return True
+    if decision.reason == RejectReason.NONE and decision.kind == CommandKind.TICK:
+        return False
     owner = 0
     if decision.instrument < INSTRUMENTS_MAX:
         owner = books.terms[decision.instrument].shard
@@ -160,6 +157,10 @@ def pass_on(decision: Decision, out: Outbox) -> None:
         repeat_command(out, decision, EventKind.RULED.value, none)
     elif kind == CommandKind.MARK:
         repeat_command(out, decision, EventKind.MARKED.value, none)
+    elif kind == CommandKind.BARRIER:
+        repeat_command(out, decision, EventKind.BARRIER.value, none)
+    elif kind == CommandKind.SKIP:
+        repeat_command(out, decision, EventKind.SKIPPED.value, none)
     else:
         assert kind == CommandKind.CHECK, "pass_on: an accepted decision of unknown kind"
         answer_order(out, decision, EventKind.CHECKED.value, none)

@@ -16,6 +16,7 @@ from typing import Final
 
 from engine.limits import ACCOUNTS_MAX, BATCH_MAX, SHARDS_MAX
 from engine.messages import (
+    MESSAGE_BYTES,
     PLAIN_BYTES,
     CommandKind,
     Decision,
@@ -41,12 +42,13 @@ from engine.risk.lookahead import (
 from engine.risk.settling import apply_event
 from engine.risk.state import RiskState
 from engine.risk.valuation import ROUND_MAX, forget_valuations, refresh_mark, value_round
-from engine.risk.warden import has_business, hear_tick, take_turn
+from engine.risk.warden import has_business, hear_tick, take_turns
 from engine.stage import (
     Outbox,
     Telemetry,
     Word,
     copy_message,
+    copy_words,
     count_batch,
     deliver,
     next_slot,
@@ -148,6 +150,25 @@ def decide(state: RiskState, decision: Decision) -> int:
     return decide_new(state, terms, decision)
 
 
+@kernel
+def act(state: RiskState, ports: RiskPorts) -> int:
+    """Look for the next command of risk's own after a record, and fill a slot with it."""
+    if take_turns(state) != 0:
+        assert ports.orders.pending < ports.orders.claimed, "act: one command at a time"
+        copy_words(next_slot(ports.orders), state.warden.command.address, MESSAGE_BYTES >> 3)
+    return 0
+
+
+call_act = distant(act)
+
+
+@inlined
+def end_record(state: RiskState, ports: RiskPorts) -> None:
+    """What follows each record of the decision stream."""
+    if state.warden.awaited == 0 and has_business(state):
+        call_act(state, ports)
+
+
 @inlined
 def decide_command(state: RiskState, ports: RiskPorts, address: int) -> None:
     """Write the decision on one sequenced command."""
@@ -167,6 +188,7 @@ def decide_command(state: RiskState, ports: RiskPorts, address: int) -> None:
         state.refused += 1
         state.reasons[decision.reason] += 1
     value_round(state, ROUND_MAX if decision.kind == CommandKind.TICK else 1)
+    end_record(state, ports)
 
 
 # --- the stage -------------------------------------------------------------------------------
@@ -217,23 +239,41 @@ def tell_watermarks(state: RiskState, ports: RiskPorts) -> None:
     for shard in range(SHARDS_MAX):
         decision.client_order_id[shard] = state.watermarks[shard]
     state.untold = 0
+    end_record(state, ports)
+
+
+@inlined
+def send_own(ports: RiskPorts) -> None:
+    """Publish a command of risk's own, behind the record after which it was made."""
+    if ports.orders.pending > 0:
+        deliver(ports.orders, ports.telemetry)
+
+
+@inlined
+def has_events(ports: RiskPorts) -> bool:
+    """Whether a matching shard has published what has not been applied."""
+    for shard in range(ports.events.count):
+        inbox = ports.events.sources[shard]
+        if ready(inbox.ring, inbox.cursor, 1) > 0:
+            return True
+    return False
 
 
 @kernel
-def act(state: RiskState, ports: RiskPorts) -> int:
-    """Look for the next command of risk's own, and send it; returns how much was done.
-
-    An alarm about which nothing is to be done is work, too: others may wait behind it.
-    """
-    if open_outbox(ports.orders, 1) == 0:
+def tell(state: RiskState, ports: RiskPorts) -> int:
+    """A WATERMARK by itself; returns 1, or 0 when the ring is full."""
+    if open_outbox(ports.decisions, 1) == 0:
+        ports.telemetry.statistics.blocked += 1
         return 0
-    take_turn(state, ports.orders)
-    deliver(ports.orders, ports.telemetry)
+    open_outbox(ports.orders, 1)
+    tell_watermarks(state, ports)
+    deliver(ports.decisions, ports.telemetry)
+    send_own(ports)
     return 1
 
 
 call_events = distant(apply_events)
-call_act = distant(act)
+call_tell = distant(tell)
 
 
 def link_risk() -> None:
@@ -242,22 +282,27 @@ def link_risk() -> None:
     link(call_amend, RiskState, InstrumentTerms, Decision)
     link(call_events, RiskState, RiskPorts)
     link(call_act, RiskState, RiskPorts)
+    link(call_tell, RiskState, RiskPorts)
 
 
 @kernel
 def step_risk(state: RiskState, ports: RiskPorts, message_max: int) -> int:
     """Apply events, then decide up to `message_max` commands; returns how much was done."""
+    # With several shards, in what order their events came must be told before there are more.
+    if state.untold != 0 and has_events(ports) and call_tell(state, ports) == 0:
+        return 0
     applied = call_events(state, ports)
-    if state.warden.awaited == 0 and has_business(state):
-        applied += call_act(state, ports)
     inbox = ports.commands
     waiting = ready(inbox.ring, inbox.cursor, message_max)
     if waiting == 0:
+        if state.warden.awaited == 0 and has_business(state):
+            applied += call_tell(state, ports)
         return applied
     room = open_outbox(ports.decisions, waiting + state.untold) - state.untold
     if room <= 0:
         ports.telemetry.statistics.blocked += 1
         return applied
+    open_outbox(ports.orders, 1)
     if state.untold != 0:
         tell_watermarks(state, ports)
     first = inbox.cursor.position
@@ -267,6 +312,7 @@ def step_risk(state: RiskState, ports: RiskPorts, message_max: int) -> int:
             look_ahead(state, inbox.ring, first + index)
         decide_command(state, ports, slot(inbox.ring, first + index))
     now = deliver(ports.decisions, ports.telemetry)
+    send_own(ports)
     count_batch(inbox, room, now, ports.telemetry)
     consume(inbox.cursor, room)
     return applied + room

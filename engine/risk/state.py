@@ -19,6 +19,7 @@ from engine.limits import (
     POSITIONS_MAX,
     SHARDS_MAX,
 )
+from engine.messages import Command
 from engine.reference import InstrumentTerms
 from engine.rules import RuleNumber
 from ipc.record import (
@@ -260,6 +261,8 @@ class Warden(Record, align=CACHE_LINE_BYTES):
     "Alarms raised."
     fruitless: i64
     "Alarms looked at since something last happened."
+    command: Command
+    "The one that was sent last."
     alarms: Array[u32] = length(ALARMS_MAX)
     "account * ASSETS_MAX + asset."
 

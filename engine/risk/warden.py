@@ -4,6 +4,10 @@ The conditions are found where positions are valued (engine.risk.valuation) and 
 marks in the state. Here they become ordinary commands in risk's own order ring, one at a time: the
 next one is written when the last one has its answer. Ingest sequences them like all others, so
 nothing that risk does is hidden from the journal or from a replay.
+
+A command is made after a record of the decision stream and nowhere else: so whoever follows the
+stream makes the same one at the same place. Risk writes a WATERMARK when it has business and no
+command comes. It keeps the command that has no answer yet, to send it again after its death.
 """
 
 from typing import Final
@@ -33,40 +37,40 @@ from engine.risk.valuation import (
     raise_alarm,
 )
 from engine.rules import RuleNumber
-from engine.stage import Outbox, Word, next_slot
+from engine.stage import Word
 from ipc.jit import inlined, kernel
+
+TURNS_MAX: Final = 16
+"""Alarms, at most, that are looked at after one record: bounds the work of a step."""
 
 LOOKED_AT_MAX: Final = 1024
 """Positions or instruments that one step looks through for the next one to act on."""
 
 
 @inlined
-def blank_command(state: RiskState, out: Outbox, kind: int) -> Command:
+def blank_command(state: RiskState, kind: int) -> Command:
     """The next command of risk's own; whoever calls fills it."""
-    address = next_slot(out)
-    for word in range(MESSAGE_BYTES >> 3):
-        Word(address + word * 8).value = 0
-    command = Command(address)
-    command.kind = kind
     warden = state.warden
+    command = warden.command
+    for word in range(MESSAGE_BYTES >> 3):
+        Word(command.address + word * 8).value = 0
+    command.kind = kind
     warden.sent += 1
     warden.awaited = warden.sent
     return command
 
 
 @inlined
-def tell_state(
-    state: RiskState, out: Outbox, account: int, asset: int, number: int, value: int
-) -> int:
+def tell_state(state: RiskState, account: int, asset: int, number: int, value: int) -> int:
     """RULE margin_state or loss_state of an account's purse."""
-    command = blank_command(state, out, CommandKind.RULE.value)
+    command = blank_command(state, CommandKind.RULE.value)
     command.order_type, command.account, command.instrument = Scope.ACCOUNT, account, asset
     command.order_id, command.qty_lots = number, value
     return 1
 
 
 @kernel
-def halt_next(state: RiskState, out: Outbox) -> int:
+def halt_next(state: RiskState) -> int:
     """PHASE HALT for the next instrument whose price has moved too far."""
     warden = state.warden
     for _ in range(INSTRUMENTS_MAX):
@@ -75,7 +79,7 @@ def halt_next(state: RiskState, out: Outbox) -> int:
         if quote.halt_due != 0:
             quote.halt_due = 0
             warden.halts_due -= 1
-            command = blank_command(state, out, CommandKind.PHASE.value)
+            command = blank_command(state, CommandKind.PHASE.value)
             command.flags, command.instrument = CommandFlag.TERMS, warden.halt_cursor
             command.terms.phase = Phase.HALT
             return 1
@@ -83,17 +87,17 @@ def halt_next(state: RiskState, out: Outbox) -> int:
 
 
 @inlined
-def cancel_position(state: RiskState, out: Outbox, index: int) -> int:
+def cancel_position(state: RiskState, index: int) -> int:
     """MASS_CANCEL of one account's orders in one instrument."""
     position = state.positions.table[index]
-    command = blank_command(state, out, CommandKind.MASS_CANCEL.value)
+    command = blank_command(state, CommandKind.MASS_CANCEL.value)
     command.account, command.instrument = position.account, position.instrument
     command.side = BOTH_SIDES
     return 1
 
 
 @kernel
-def cancel_next(state: RiskState, out: Outbox) -> int:
+def cancel_next(state: RiskState) -> int:
     """Cancel the orders of the next position that is to have none."""
     warden, positions = state.warden, state.positions
     for _ in range(min(positions.count, LOOKED_AT_MAX)):
@@ -105,7 +109,7 @@ def cancel_next(state: RiskState, out: Outbox) -> int:
             position.cancel_due = 0
             warden.cancels_due -= 1
             if position.open_buy + position.open_sell != 0:
-                return cancel_position(state, out, warden.cancel_cursor)
+                return cancel_position(state, warden.cancel_cursor)
     return 0
 
 
@@ -113,10 +117,10 @@ def cancel_next(state: RiskState, out: Outbox) -> int:
 
 
 @kernel
-def close_position(state: RiskState, out: Outbox, index: int) -> int:
+def close_position(state: RiskState, index: int) -> int:
     """A market order against a position, at most of the instrument's largest quantity."""
     position, warden = state.positions.table[index], state.warden
-    command = blank_command(state, out, CommandKind.NEW.value)
+    command = blank_command(state, CommandKind.NEW.value)
     command.account, command.instrument = position.account, position.instrument
     command.side = Side.SELL if position.net > 0 else Side.BUY
     command.order_type, command.time_in_force = OrderType.MARKET, TimeInForce.IOC
@@ -127,69 +131,69 @@ def close_position(state: RiskState, out: Outbox, index: int) -> int:
 
 
 @inlined
-def cover_debt(state: RiskState, out: Outbox, account: int, asset: int, units: int) -> int:
+def cover_debt(state: RiskState, account: int, asset: int, units: int) -> int:
     """A transfer from the insurance account."""
-    command = blank_command(state, out, CommandKind.FUNDS.value)
+    command = blank_command(state, CommandKind.FUNDS.value)
     command.account, command.instrument = state.insurance_account, asset
     command.side, command.price_ticks, command.qty_lots = Funds.TRANSFER, account, units
     return 1
 
 
 @kernel
-def liquidate(state: RiskState, out: Outbox, account: int, asset: int, purse: Purse) -> int:
+def liquidate(state: RiskState, account: int, asset: int, purse: Purse) -> int:
     """The next step of a liquidation; 0 if there is nothing to do before the next TICK."""
     index, wanted, held = state.owners[account].first_position, NO_POSITION, 0
     while index != NO_POSITION:
         position = state.positions.table[index]
         if state.terms[position.instrument].quote_asset == asset:
             if position.open_buy + position.open_sell != 0:
-                return cancel_position(state, out, index)
+                return cancel_position(state, index)
             if position.net != 0:
                 held += 1
                 if position.tried == 0:
                     wanted = index
         index = position.next
     if wanted != NO_POSITION:
-        return close_position(state, out, wanted)
+        return close_position(state, wanted)
     if held != 0:
         return 0
     units = insured_units(state, account, asset)
     if units > 0:
-        return cover_debt(state, out, account, asset, units)
+        return cover_debt(state, account, asset, units)
     if is_below_maintenance(state, account, purse):
         return 0
-    return tell_state(state, out, account, asset, RuleNumber.MARGIN_STATE.value, 0)
+    return tell_state(state, account, asset, RuleNumber.MARGIN_STATE.value, 0)
 
 
 # --- alarms ------------------------------------------------------------------------------------
 
 
 @kernel
-def act_on(state: RiskState, out: Outbox, account: int, asset: int, purse: Purse) -> int:
+def act_on(state: RiskState, account: int, asset: int, purse: Purse) -> int:
     """What is due about an account's purse; 0 for nothing just now."""
     margin_state = RuleNumber.MARGIN_STATE.value
     if purse.margin_state == MarginState.LIQUIDATING:
-        return liquidate(state, out, account, asset, purse)
+        return liquidate(state, account, asset, purse)
     if is_below_maintenance(state, account, purse):
-        return tell_state(state, out, account, asset, margin_state, MarginState.LIQUIDATING.value)
+        return tell_state(state, account, asset, margin_state, MarginState.LIQUIDATING.value)
     if state.owners[account].kind == AccountKind.MARGIN:
         called = is_to_be_called(state, account, purse)
         if called and purse.margin_state == MarginState.GOOD:
-            return tell_state(state, out, account, asset, margin_state, MarginState.CALLED.value)
+            return tell_state(state, account, asset, margin_state, MarginState.CALLED.value)
         if not called and purse.margin_state == MarginState.CALLED:
-            return tell_state(state, out, account, asset, margin_state, MarginState.GOOD.value)
+            return tell_state(state, account, asset, margin_state, MarginState.GOOD.value)
     loss_state = RuleNumber.LOSS_STATE.value
     if purse.loss_state != 0:
         if purse.loss_day != state.day:
-            return tell_state(state, out, account, asset, loss_state, 0)
+            return tell_state(state, account, asset, loss_state, 0)
         return 0
     if has_lost_too_much(state, purse):
-        return tell_state(state, out, account, asset, loss_state, 1)
+        return tell_state(state, account, asset, loss_state, 1)
     return 0
 
 
 @kernel
-def answer_alarm(state: RiskState, out: Outbox) -> int:
+def answer_alarm(state: RiskState) -> int:
     """Act on the alarm that waits longest; one about which more is to be done waits again."""
     warden = state.warden
     entry = warden.alarms[warden.head & (ALARMS_MAX - 1)]
@@ -200,7 +204,7 @@ def answer_alarm(state: RiskState, out: Outbox) -> int:
     if not is_due(state, account, purse):
         return 0
     fruitless = warden.fruitless + 1
-    done = act_on(state, out, account, asset, purse)
+    done = act_on(state, account, asset, purse)
     raise_alarm(state, account, asset, purse)
     warden.fruitless = 0 if done != 0 else fruitless
     return done
@@ -215,14 +219,28 @@ def has_business(state: RiskState) -> bool:
 
 
 @kernel
-def take_turn(state: RiskState, out: Outbox) -> int:
-    """Write the next command, if one is due; returns how many there are, 0 or 1."""
-    if state.warden.halts_due != 0 and halt_next(state, out) != 0:
+def take_turn(state: RiskState) -> int:
+    """Make the next command, if one is due; returns how many there are, 0 or 1."""
+    if state.warden.halts_due != 0 and halt_next(state) != 0:
         return 1
     if state.warden.cancels_due != 0:
-        return cancel_next(state, out)
+        return cancel_next(state)
     if state.warden.tail > state.warden.head:
-        return answer_alarm(state, out)
+        return answer_alarm(state)
+    return 0
+
+
+@kernel
+def take_turns(state: RiskState) -> int:
+    """After a record of the stream: `warden.command` if one is due; returns 1 if it is new.
+
+    Alarms about which nothing is to be done are passed over, as others may wait behind them.
+    """
+    for _ in range(TURNS_MAX):
+        if take_turn(state) != 0:
+            return 1
+        if not has_business(state):
+            break
     return 0
 
 
