@@ -103,9 +103,6 @@ def identify_other(state: IngestState, reference: ReferenceData, command: Sequen
     kind = command.kind
     if kind == CommandKind.RULE:
         return check_rule(state, command)
-    if kind >= CommandKind.BARRIER:
-        mine = kind <= CommandKind.SKIP and command.source == reference.control_source
-        return RejectReason.NONE.value if mine else RejectReason.UNKNOWN_COMMAND.value
     if kind != CommandKind.INSTRUMENT:
         command.order_id = 0
     if kind == CommandKind.FUNDS:
@@ -126,6 +123,15 @@ def identify_other(state: IngestState, reference: ReferenceData, command: Sequen
     if kind == CommandKind.CHECK:
         return check_question(state, reference, command)
     return check_operation(command)
+
+
+@kernel
+def check_control(reference: ReferenceData, command: SequencedCommand) -> int:
+    """BARRIER and SKIP, which nobody but the supervisor may send."""
+    known = command.kind <= CommandKind.SKIP
+    if not known or command.source != reference.control_source:
+        return RejectReason.UNKNOWN_COMMAND.value
+    return RejectReason.NONE.value
 
 
 @kernel
@@ -158,6 +164,8 @@ def identify(state: IngestState, reference: ReferenceData, command: SequencedCom
     kind = command.kind
     if kind == CommandKind.CANCEL or kind == CommandKind.AMEND:
         return identify_change(state, command)
+    if kind >= CommandKind.BARRIER:
+        return check_control(reference, command)
     if kind != CommandKind.NEW:
         return identify_other(state, reference, command)
     command.order_id = 0

@@ -69,20 +69,18 @@ class Floor:
         self.twin = market.venue().risk
         self.order_id = 0
         self.last_decision: Any = None
+        self.dseq = 0
         self.risk_source = topology.risk_source
         self._sent = {"commands": 0, "events": 0}
 
     def decide(self, kind: int, **fields: Any) -> Any:
         """The decision on one command, which both made alike."""
-        number = self._write("commands", SEQUENCED.encode(kind=kind, **fields))
-        values = fields | {"sequence": number, "kind": kind, "client_order_id": b""}
-        command = Sequenced(**{name: values.get(name, 0) for name in Sequenced._fields})
+        self._write("commands", SEQUENCED.encode(kind=kind, **fields))
         self._step()
-        ring, cursor = self.memory.rings["decisions"], self.memory.cursor("decisions", "matching")
-        assert ready(ring, cursor, 2) == 1, "one command, one decision"
-        made = DECISION.values._make(DECISION.struct.unpack(self._slot(ring, cursor.position)))
-        consume(cursor, 1)
-        self.made = made
+        self.made = made = self._take_decision()
+        self.dseq = made.sequence
+        values = fields | {"sequence": made.sequence, "kind": kind, "client_order_id": b""}
+        command = Sequenced(**{name: values.get(name, 0) for name in Sequenced._fields})
         wanted = self.last_decision = self.twin.decide(command)
         for name in Decision._fields:
             if name not in Terms.fields or made.flags & CommandFlag.TERMS:
@@ -90,6 +88,18 @@ class Floor:
                 assert name == "client_order_id" or found == getattr(wanted, name), name
         self.check()
         return wanted
+
+    def _take_decision(self) -> Any:
+        """The one decision that risk has made, behind WATERMARKs for what it does by itself."""
+        ring, cursor = self.memory.rings["decisions"], self.memory.cursor("decisions", "matching")
+        made: list[Any] = []
+        while ready(ring, cursor, 1):
+            raw = self._slot(ring, cursor.position)
+            made.append(DECISION.values._make(DECISION.struct.unpack(raw)))
+            consume(cursor, 1)
+        assert [each.kind for each in made[:-1]] == [CommandKind.WATERMARK] * (len(made) - 1)
+        assert made[-1].kind != CommandKind.WATERMARK, "one command, one decision"
+        return made[-1]
 
     def new(self, account: int, side: int, price: int, lots: int, **fields: Any) -> Any:
         """A new order with the next id; `fields` may say all else."""

@@ -191,7 +191,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("venue.name", "Okimi", "lower-case"),
     ("venue.name", "a\n", "lower-case"),
     ("venue.name", "a" * 33, "lower-case"),
-    ("venue.durability", "durable", "the journal is not built yet"),
+    ("venue.durability", "perhaps", "durable"),
     ("venue.layout", "wide", '"auto" or "spread" or "compact"'),
     ("venue.prefault", 1, "true or false, found 1"),
     ("venue.mlock", "yes", 'true or false, found "yes"'),

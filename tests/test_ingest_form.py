@@ -34,7 +34,7 @@ from tools.twin.market import Market, rich
 from tools.twin.messages import TERMS_FIELDS
 
 NEW, CANCEL, AMEND, MASS_CANCEL, PHASE, TICK, INSTRUMENT, SNAPSHOT = tuple(CommandKind)[:8]
-WATERMARK, FUNDS, RULE, MARK, CHECK = tuple(CommandKind)[8:]
+WATERMARK, FUNDS, RULE, MARK, CHECK, BARRIER, SKIP = tuple(CommandKind)[8:]
 TERMS = CommandFlag.TERMS
 INT64 = (-(1 << 63), (1 << 63) - 1)
 

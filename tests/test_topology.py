@@ -16,7 +16,10 @@ def shaped(shards: int, cores: int = 1, clients: tuple[str, ...] = (GATEWAY,)) -
 
 
 def configured(shards: int, **venue: Any) -> Config:
-    settings = {f"venue.{name}": value for name, value in ({"shards": shards} | venue).items()}
+    settings = {
+        f"venue.{name}": value
+        for name, value in ({"shards": shards, "durability": "memory"} | venue).items()
+    }
     return load(overrides=settings)
 
 
@@ -48,6 +51,28 @@ def test_each_shard_reads_the_decisions_and_writes_its_own_events() -> None:
     assert topology.event_rings == ("events.0", "events.1", "events.2")
     (engine,) = (each for each in topology.processes if each.name != GATEWAY)
     assert (engine.name, engine.stages) == ("engine", topology.stages)
+
+
+def test_a_durable_venue_has_a_journal_and_its_supervisor_is_a_source() -> None:
+    topology = plan(configured(2, durability="durable"), (GATEWAY,), [0, 1])
+    assert topology.stages == ("ingest", "risk", "matching.0", "matching.1", "journal")
+    rings = rings_of(topology)
+    assert rings["decisions"] == ("risk", ("matching.0", "matching.1", "journal"))
+    assert rings["orders.control"] == ("control", ("ingest",))
+    assert topology.order_rings == ("orders.gateway", "orders.risk", "orders.control")
+    assert (topology.risk_source, topology.control_source) == (1, 2)
+    assert [each.name for each in topology.processes] == [GATEWAY, "engine", "journal"]
+    assert topology.neighbours("journal") == ("engine",), "which may wait for room"
+    assert shaped(1).is_durable is False
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cores", "found"), [("auto", 2, 0), ("auto", 6, 1), ("on", 1, 1)]
+)
+def test_a_shadow_has_a_process_where_a_core_is_free(wanted: str, cores: int, found: int) -> None:
+    settings = {"venue.durability": "durable", "durability.shadow": wanted}
+    topology = plan(load(overrides=settings), (GATEWAY,), list(range(cores)))
+    assert [each.name for each in topology.processes].count("shadow") == found
 
 
 def test_spread_gives_each_shard_a_process() -> None:

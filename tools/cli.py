@@ -84,7 +84,7 @@ def demo(
 @main.command()
 @click.option("--config", "path", type=click.Path(path_type=Path), help="[the shipped okimi.toml]")
 @click.option("--http", help="HOST:PORT to serve on.")
-@click.option("--durability", type=click.Choice(["memory"]), help="memory: nothing survives.")
+@click.option("--durability", type=click.Choice(["durable", "memory"]), help="What survives.")
 @name_option
 @layout_option
 def up(

@@ -102,7 +102,11 @@ def running(tables=None, clients=(GATEWAY,), **overrides):
 
     `tables` replace the shipped configuration; `overrides` are single keys: gateway__http="...".
     """
-    settings = OVERRIDES | {key.replace("__", "."): value for key, value in overrides.items()}
+    settings = (
+        OVERRIDES
+        | {"venue.durability": "memory"}
+        | {key.replace("__", "."): value for key, value in overrides.items()}
+    )
     settings.setdefault("venue.name", f"test-{uuid.uuid4().hex[:12]}")
     if tables is None:
         config = load(overrides=settings)

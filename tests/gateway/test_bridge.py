@@ -38,7 +38,12 @@ class Rig:
     """A venue in private memory, a bridge, and what the bridge has applied."""
 
     def __init__(self, **venue):
-        overrides = {"venue.layout": "compact", "venue.tick_ms": 0, "rings.order_slots": SLOTS}
+        overrides = {
+            "venue.durability": "memory",
+            "venue.layout": "compact",
+            "venue.tick_ms": 0,
+            "rings.order_slots": SLOTS,
+        }
         overrides |= {f"venue.{key}": value for key, value in venue.items()}
         config = load(overrides=overrides)
         topology = plan(config, clients=(GATEWAY,), cores=[0])

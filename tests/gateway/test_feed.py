@@ -28,7 +28,7 @@ class Desk:
     """A feed over a view, with a subscriber for each account."""
 
     def __init__(self, *accounts):
-        config = load()
+        config = load(overrides={"venue.durability": "memory"})
         self.view = VenueView(config)
         self.feed = Feed(config, self.view, MarketData(config))
         self.subscribers = {account: Subscriber(10, self.fail) for account in accounts}

@@ -48,7 +48,7 @@ class Public:
     """Somebody who follows all public channels of one instrument."""
 
     def __init__(self):
-        self.config = load(overrides={"venue.layout": "compact"})
+        self.config = load(overrides={"venue.durability": "memory", "venue.layout": "compact"})
         self.data = MarketData(self.config)
         self.feed = Feed(self.config, VenueView(self.config), self.data)
         self.subscriber = Subscriber(1_000, lambda: pytest.fail("overflow"))

@@ -27,7 +27,9 @@ TICKS = 45_000_00
 
 @pytest.fixture(scope="module")
 def config():
-    return load(overrides={"venue.layout": "compact", "venue.tick_ms": 0})
+    return load(
+        overrides={"venue.durability": "memory", "venue.layout": "compact", "venue.tick_ms": 0}
+    )
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ PLAIN = {
 
 @pytest.fixture(scope="module")
 def config():
-    return load()
+    return load(overrides={"venue.durability": "memory"})
 
 
 class Teller:

@@ -210,8 +210,7 @@ class Pit:
 
     def apply(self, kind: int, **fields: Any) -> None:
         """An event of the last command that was decided."""
-        decision = self.floor.last_decision
-        named = {"dseq": getattr(decision, "sequence", 0), "time_ns": self.now_ns}
+        named = {"dseq": self.floor.dseq, "time_ns": self.now_ns}
         self.floor.apply(kind, **(named | fields))
 
     def end(self, order_id: int) -> None:
@@ -234,7 +233,7 @@ class Pit:
             sides.append((number, order["account"], order["leaves"]))
             if order["leaves"] == 0:
                 del self.live[number]
-        told: dict[str, Any] = {"dseq": getattr(self.floor.last_decision, "sequence", 0)}
+        told: dict[str, Any] = {"dseq": self.floor.dseq}
         told |= {"time_ns": self.now_ns, "instrument": taker["instrument"]}
         told |= {"side": taker["side"], "price_ticks": price, "qty_lots": lots}
         self.floor.trade(sides[0], sides[1], **(told | rates | fields))

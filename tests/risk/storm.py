@@ -68,8 +68,8 @@ class Storm:
         if self.random.randrange(30) == 0:
             self.now_ns += self.random.choice((SECOND_NS, 3_600 * SECOND_NS, 7 * 3_600 * SECOND_NS))
         self.now_ns += self.random.randrange(SECOND_NS // 10)
-        self.dseq += 1
         made = self.floor.decide(kind, time_ns=self.now_ns, **fields)
+        self.dseq = self.floor.dseq
         self.mine.extend(self.floor.sent_by_risk())
         name = RejectReason(made.reason).name
         self.reasons[name] = self.reasons.get(name, 0) + 1
@@ -173,7 +173,7 @@ class Storm:
         if self.random.randrange(3) == 0:
             name, values, place = self.random.choice(TERMS)
             self.floor.set_term(name, self.random.choice(values), instrument=place)
-            self.dseq += 1
+            self.dseq = self.floor.dseq
             self.mine.extend(self.floor.sent_by_risk())
             return
         price = max(self.centre[number] + self.random.randrange(-50, 51), 1)

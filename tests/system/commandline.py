@@ -32,6 +32,8 @@ class RunningVenue:
 
     def __init__(self, *arguments, name=None):
         self.name = name or f"test-{uuid.uuid4().hex[:12]}"
+        if "--durability" not in arguments:
+            arguments = ("--durability", "memory", *arguments)
         self.process = subprocess.Popen(
             [*COMMAND, "up", "--name", self.name, "--http", "127.0.0.1:0", *arguments],
             stdout=subprocess.PIPE,

@@ -108,7 +108,9 @@ def test_clean_removes_what_a_killed_supervisor_left_and_nothing_else(venues):
 
 def test_a_second_venue_of_the_same_name_is_refused(venues):
     first = venues().wait_ready()
-    finished = run_okimi("up", "--name", first.name, "--http", "127.0.0.1:0")
+    finished = run_okimi(
+        "up", "--name", first.name, "--http", "127.0.0.1:0", "--durability", "memory"
+    )
     assert finished.returncode == 1
     assert "is in use" in finished.stderr
     assert "Traceback" not in finished.stderr
@@ -129,7 +131,9 @@ def test_two_venues_of_different_names_run_side_by_side(venues):
 
 def test_a_taken_port_is_a_clear_error_and_leaves_nothing(venues):
     first = venues().wait_ready()
-    finished = run_okimi("up", "--name", f"{first.name}-b", "--http", first.http)
+    finished = run_okimi(
+        "up", "--name", f"{first.name}-b", "--http", first.http, "--durability", "memory"
+    )
     assert finished.returncode == 1
     assert first.http in finished.stderr
     assert "Traceback" not in finished.stderr

@@ -92,7 +92,7 @@ def name() -> Iterator[str]:
 
 @pytest.fixture
 def config(name: str) -> Config:
-    return load(overrides={"venue.name": name, "venue.tick_ms": 0})
+    return load(overrides={"venue.durability": "memory", "venue.name": name, "venue.tick_ms": 0})
 
 
 @pytest.fixture

@@ -263,7 +263,7 @@ def test_huge_pages_for_shared_memory(machine: Callable[..., Machine]) -> None:
 
 
 def test_locked_memory(machine: Callable[..., Machine]) -> None:
-    config = load()
+    config = load(overrides={"venue.durability": "memory"})
     without = machine({"proc/self/status": "CapEff:\t0000000000000000\n"})
     assert limits.check_memlock(without, 8 << 20, config).severity == WARN
     assert limits.check_memlock(without, -1, config).severity == OK

@@ -98,17 +98,26 @@ def taken_port() -> Iterator[int]:
 
 
 def test_a_port_that_another_program_has_is_a_failure(taken_port: int) -> None:
-    config = load(overrides={"gateway.http": f"127.0.0.1:{taken_port}"})
+    config = load(
+        overrides={"venue.durability": "memory", "gateway.http": f"127.0.0.1:{taken_port}"}
+    )
     check = venues.check_port(config)
     assert check.severity == FAIL
     assert str(taken_port) in check.remedy
-    assert venues.check_port(load(overrides={"gateway.http": "127.0.0.1:0"})).severity == OK
+    assert (
+        venues.check_port(
+            load(overrides={"venue.durability": "memory", "gateway.http": "127.0.0.1:0"})
+        ).severity
+        == OK
+    )
 
 
 def test_a_port_that_a_venue_serves_is_none(venue: VenueMemory, taken_port: int) -> None:
     address = f"127.0.0.1:{taken_port}"
     venue.counters.http.set(address)
-    check = venues.check_port(load(overrides={"gateway.http": address}))
+    check = venues.check_port(
+        load(overrides={"venue.durability": "memory", "gateway.http": address})
+    )
     assert check.severity == OK
     assert venue.config.venue.name in check.found
 

@@ -20,7 +20,7 @@ RINGS = ["orders.gateway", "orders.risk", "commands", "decisions", "events.0", "
 
 @pytest.fixture
 def config(name: str) -> Config:
-    return load(overrides={"venue.name": name, "venue.shards": 2})
+    return load(overrides={"venue.durability": "memory", "venue.name": name, "venue.shards": 2})
 
 
 @pytest.fixture

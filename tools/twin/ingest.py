@@ -28,6 +28,10 @@ LISTED_OR_NOT = (
 NAMES = {number: name for name, number in TERM_NUMBERS.items()}
 
 
+NOT_FOR_CLIENTS = (CommandKind.WATERMARK, CommandKind.BARRIER, CommandKind.SKIP)
+"""Risk's and the supervisor's; here all sources are clients."""
+
+
 class Scheduled(NamedTuple):
     """A phase at a time of day."""
 
@@ -140,7 +144,7 @@ class Ingest:
     def _faults(self, command: Command) -> Iterator[RejectReason]:
         """All that is wrong with a command, what counts first."""
         kind = command.kind
-        if kind not in tuple(CommandKind) or kind == CommandKind.WATERMARK:
+        if kind not in tuple(CommandKind) or kind in NOT_FOR_CLIENTS:
             yield RejectReason.UNKNOWN_COMMAND
         if kind == CommandKind.FUNDS:
             yield from form.faults_of_funds(command, self._assets)
