@@ -3,7 +3,8 @@
 DurabilityError
 ├── StorageError
 │   ├── StorageFailed      the device could not read, write or sync: what is on it is unknown
-│   └── StorageFull        no room; nothing has changed, and it may work later
+│   ├── StorageFull        no room; nothing has changed, and it may work later
+│   └── StorageGone        a segment was removed, now or while it was read
 ├── JournalError
 │   ├── JournalRotten      data that was acknowledged is damaged
 │   ├── JournalGap         decisions are missing between two that are there, or at the end
@@ -37,6 +38,10 @@ class StorageFailed(StorageError):
 
 class StorageFull(StorageError):
     """There is no room. What was asked for has not happened and may be asked again."""
+
+
+class StorageGone(StorageError):
+    """A segment is not there, or was removed while it was read. The archive may have it."""
 
 
 class JournalError(DurabilityError):

@@ -36,7 +36,10 @@ class Storage(Protocol):
         """
 
     def read(self, first_dseq: int, offset: int, target: memoryview) -> int:
-        """Fill `target` from the segment; returns how many bytes, fewer only at its end."""
+        """Fill `target` from the segment; returns how many bytes, fewer only at its end.
+
+        StorageGone: the segment was removed, before or meanwhile; the archive may have it.
+        """
 
     def size(self, first_dseq: int) -> int:
         """Bytes of the segment's file."""
