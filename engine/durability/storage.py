@@ -45,7 +45,7 @@ class Storage(Protocol):
         """Bytes of the segment's file."""
 
     def write_headers(self, first_dseq: int, offset: int, data: bytes | memoryview) -> None:
-        """Like `write`, in the segment's side file."""
+        """Like `write`, in the segment's side file, which is made when it is missing."""
 
     def sync_headers(self, first_dseq: int) -> None:
         """Like `sync`, for the segment's side file."""
