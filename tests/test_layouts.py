@@ -8,7 +8,7 @@ from engine.messages import Command, Decision, OrderEvent, TradeEvent
 from tools.layouts import PAGES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-FILES = {"messages": "messages.md", "memory": "memory-map.md"}
+FILES = {"messages": "messages.md", "memory": "memory-map.md", "snapshots": "snapshots.md"}
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))

@@ -1,12 +1,13 @@
 """Layouts of messages and shared memory as documentation: `python -m tools.layouts` prints them.
 
-docs/messages.md and docs/memory-map.md are this module's output; a test compares them.
+The pages messages, memory-map and snapshots in docs/ are its output; a test compares them.
 """
 
 import sys
 from typing import Final
 
 from engine.directory import AssetEntry, InstrumentEntry
+from engine.durability.snapshot_format import PageRun, SnapshotHeader, SnapshotSection
 from engine.matching import MatchingState
 from engine.messages import (
     ChangeEvent,
@@ -100,6 +101,8 @@ ENUMS: Final = (
     RejectReason,
 )
 
+SNAPSHOTS: Final = (SnapshotHeader, SnapshotSection, PageRun)
+
 MESSAGES_HEAD: Final = """# Messages
 
 Made from the declarations in `engine/messages.py` and `engine/vocabulary.py` by
@@ -129,6 +132,36 @@ shard; each reader its cursor |
 shard |
 """
 
+SNAPSHOTS_HEAD: Final = """# Snapshots
+
+Made from the declarations in `engine/durability/snapshot_format.py` by
+`python -m tools.layouts snapshots`; do not edit. All integers are little-endian.
+
+A snapshot is the state of a venue after one decision, in one file. The folder `snapshots/` has the
+newest ones, each named by its decision in 20 digits, and `00000000000000000000.snapshot`, the state
+that the configuration of the first start made. The state is a row of blocks, each one record in
+memory, that is mostly zero; only pages of 4096 bytes that are not all zero are stored.
+
+| bytes of the file | what |
+|---|---|
+| 0 to 4095 | `SnapshotHeader`, then zeros |
+| from `offset` of a section | its page table: `run_count` times `PageRun`, ascending; then zeros \
+up to a multiple of 4096 |
+| after that | the pages of the runs, one after the other; what of the last page lies beyond the \
+block is zero |
+
+Sections follow each other without a gap, from byte 4096 to the end of the file, in the order of the
+header. A section without pages has no bytes. Every bit of the file is covered by a CRC32C
+(Castagnoli): those of the header page by the header's, those of a section by that section's.
+
+A file is written as `*.unfinished`, synced, read back from the disk and checked, and only then
+renamed; then the folder is synced. One process at a time writes (it locks the folder), and it
+deletes what an earlier one left unfinished. When the newest snapshot is damaged the one before it
+is used, and a message says so. Files of another format, of another engine version, or with another
+layout of a block (`fingerprint`) are refused: whoever changes a record, the format, or what the
+engine does with a decision changes one of the three.
+"""
+
 
 def _section(record: type[Record]) -> str:
     text = " ".join((record.__doc__ or "").split())
@@ -152,7 +185,12 @@ def memory_page() -> str:
     return "\n".join([MEMORY_HEAD + largest, *map(_section, MEMORY)])
 
 
-PAGES: Final = {"messages": messages_page, "memory": memory_page}
+def snapshots_page() -> str:
+    """docs/snapshots.md."""
+    return "\n".join([SNAPSHOTS_HEAD, *map(_section, SNAPSHOTS)])
+
+
+PAGES: Final = {"messages": messages_page, "memory": memory_page, "snapshots": snapshots_page}
 
 if __name__ == "__main__":
     sys.stdout.write(PAGES[sys.argv[1]]())
