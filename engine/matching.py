@@ -101,8 +101,8 @@ def execute(state: MatchingState, decision: Decision, out: Outbox) -> None:
     """One decision: plain ones here, all others in engine.market."""
     books = state.books
     state.decided = decision.sequence
-    if decision.kind == CommandKind.WATERMARK:
-        return
+    if decision.kind == CommandKind.WATERMARK and decision.reason == RejectReason.NONE:
+        return  # risk's; a client's has been refused and is answered
     if state.shards > 1 and skip_foreign(books, state.shard, decision, out):
         return
     if books.work.assemblies_open != 0:
