@@ -10,11 +10,18 @@ from typing import Final
 
 from engine.topology import ProcessPlan
 from engine.venue import VenueMemory
-from ipc.counters import enlist
+from ipc.counters import sign_in
 from ipc.segment import lock_all_memory
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
+
+EXIT_STORAGE: Final = 75
+"""Exit code of a journal that could not write (EX_TEMPFAIL of sysexits.h): it is not started again
+before somebody has looked at the disk."""
+
+EXIT_FENCED: Final = 76
+"""Exit code of a process that found another epoch than its own in its entry: it has a successor."""
 
 TITLE_CHARS: Final = 15
 """The kernel keeps no more of a process's name."""
@@ -29,7 +36,7 @@ def settle_in(venue: VenueMemory, plan: ProcessPlan) -> None:
     venue.populate()
     if venue.config.venue.mlock:
         lock_all_memory()
-    enlist(venue.entry(plan.name))
+    sign_in(venue.entry(plan.name))
 
 
 def process_title(process: str) -> str:

@@ -6,19 +6,19 @@ Python, where signals are handled. The same loop hosts one stage or all of them.
 """
 
 import signal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.ingest import IngestPorts, step_ingest
 from engine.intake import IngestState
 from engine.limits import BATCH_MAX, SHARDS_MAX
 from engine.matching import MatchingPorts, MatchingState, step_matching
-from engine.membership import settle_in
+from engine.membership import EXIT_FENCED, settle_in
 from engine.risk.stage import RiskPorts, link_risk, step_risk
 from engine.risk.state import RiskState
 from engine.stage import Telemetry
 from engine.topology import INGEST, RISK, ProcessPlan, order_ring
 from engine.venue import VenueMemory
-from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED
+from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED, ProcessEntry
 from ipc.distant import distant, link
 from ipc.intrinsics import fence, read_monotonic
 from ipc.jit import inlined, kernel
@@ -26,11 +26,19 @@ from ipc.record import Array, Record, Ref, i64, length
 from ipc.ring import resume
 from ipc.wait import Doorbell, Waiting, Word, arm, ring_bell, should_park, sleep
 
+if TYPE_CHECKING:
+    from engine.successor import Successor
+
 ROUNDS_PER_BEAT: Final = 256
 """Turns of the loop between two looks at the clock, which costs as much as an idle turn."""
 
 TURN_NS: Final = 20_000_000
 """How long the compiled loop may keep Python, and with it signal handlers, waiting."""
+
+GO_ON: Final = 0
+ASKED_TO_STOP: Final = 1
+FENCED: Final = 2
+"""What a turn of the loop ends with."""
 
 
 class Shard(Record):
@@ -53,7 +61,9 @@ class Loop(Record):
     "Matching shards that this process hosts."
     shards: Array[Shard] = length(SHARDS_MAX)
     bell: Ref[Doorbell]
-    heartbeat: Ref[Word]
+    entry: Ref[ProcessEntry]
+    epoch: i64
+    "Of the entry when the process began; with another one it has a successor."
     stop: Ref[Word]
     waiting: Waiting
     neighbour_count: i64
@@ -97,11 +107,18 @@ def wake_neighbours(loop: Loop) -> None:
 
 @kernel
 def run_loop(loop: Loop, turn_ns: int) -> int:
-    """Serve for about `turn_ns`; returns 1 when the venue is to stop."""
+    """Serve for about `turn_ns`; returns GO_ON, ASKED_TO_STOP or FENCED.
+
+    A process that was stopped for so long that it has a successor finds out at its first turn.
+    """
     began = read_monotonic()
-    loop.heartbeat.value = began
+    if loop.entry.epoch != loop.epoch:
+        return FENCED
+    loop.entry.heartbeat.word.value = began
     rounds = 0
     while loop.stop.value == 0:
+        if loop.entry.epoch != loop.epoch:
+            return FENCED
         rounds += 1
         asleep = False
         if run_stages(loop) > 0:
@@ -118,10 +135,12 @@ def run_loop(loop: Loop, turn_ns: int) -> int:
                 asleep = True
         if asleep or rounds % ROUNDS_PER_BEAT == 0:
             now = read_monotonic()
-            loop.heartbeat.value = now
+            if loop.entry.epoch != loop.epoch:
+                return FENCED
+            loop.entry.heartbeat.word.value = now
             if now - began > turn_ns:
-                return 0
-    return 1
+                return GO_ON
+    return ASKED_TO_STOP
 
 
 def build_loop(venue: VenueMemory, plan: ProcessPlan) -> Loop:
@@ -140,7 +159,7 @@ def build_loop(venue: VenueMemory, plan: ProcessPlan) -> Loop:
             _connect_matching(venue, number, hosted.ports)
             loop.shard_count += 1
     entry = venue.entry(plan.name)
-    loop.bell, loop.heartbeat = entry.bell, entry.heartbeat.word
+    loop.bell, loop.entry, loop.epoch = entry.bell, entry, venue.epoch
     loop.stop = venue.counters.stop
     loop.waiting.strategy = plan.strategy
     neighbours = venue.topology.neighbours(plan.name)
@@ -186,23 +205,37 @@ def _connect_telemetry(venue: VenueMemory, stage: str, telemetry: Telemetry) -> 
     telemetry.statistics = venue.statistics(stage)
 
 
-def serve_stages(venue: VenueMemory, plan: ProcessPlan) -> int:
-    """The main of a stage process; returns its exit code. Ends on the stop word or SIGTERM."""
+def serve_stages(
+    venue: VenueMemory, plan: ProcessPlan, successor: "Successor | None" = None
+) -> int:
+    """The main of a stage process; returns its exit code. Ends on the stop word or SIGTERM.
+
+    `successor` says how the process takes the place of one that died.
+    """
     entry = venue.entry(plan.name)
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settle_in(venue, plan)
+    found = GO_ON
     try:
+        if successor is not None:
+            successor.rebuild()
         loop = build_loop(venue, plan)
-        run_loop(loop, 0)
-        entry.state = RUNNING
-        while not asked and run_loop(loop, TURN_NS) == 0:
-            pass
+        if successor is not None:
+            found = successor.catch_up(loop)
+        if found == GO_ON:
+            found = run_loop(loop, 0)
+        if found != FENCED:
+            entry.state = RUNNING
+        while found == GO_ON and not asked:
+            found = run_loop(loop, TURN_NS)
     except BaseException as error:
         entry.last_error.set(_shortened(f"{type(error).__name__}: {error}"))
         entry.state = DEAD
         raise
+    if found == FENCED:  # the entry is its successor's
+        return EXIT_FENCED
     entry.state = STOPPED
     return 0
 

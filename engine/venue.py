@@ -56,6 +56,9 @@ class VenueMemory:
     matching: tuple[MatchingState, ...]
     "Of each shard, in their order."
     segments: list[segment.Segment] = field(default_factory=list)
+    epoch: int = 0
+    """Of the entry of the process to which this mapping belongs, when it was forked. A process that
+    finds another one there has a successor, and ends before it writes anything."""
 
     def entry(self, process: str) -> ProcessEntry:
         """The counters entry of a process of the topology."""

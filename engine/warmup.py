@@ -21,6 +21,7 @@ from engine.matching import MatchingPorts, MatchingState
 from engine.process import build_loop, call_ingest, call_matching, call_risk, run_loop
 from engine.risk.stage import RiskPorts, link_risk
 from engine.risk.state import RiskState
+from engine.successor import Care, run_carefully
 from engine.topology import DRIVER, plan
 from engine.venue import create_private
 from ipc.distant import link
@@ -72,6 +73,7 @@ def warmups(config: Config) -> Iterator[Step]:
     engine = next(process for process in topology.processes if process.name != DRIVER)
     loop = build_loop(venue, engine)
     yield "process loop", lambda: run_loop(loop, 0)
+    yield "careful loop", lambda: run_carefully(loop, Care.allocate(), 0)
     events = venue.rings[topology.event_rings[0]]
     yield "ring", lambda: (join(events, 0), leave(events, 0))
     driver = Driver(venue)

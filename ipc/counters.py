@@ -29,6 +29,16 @@ RUNNING: Final = 2
 STOPPED: Final = 3
 DEAD: Final = 4
 
+AT_REPLICA: Final = 1
+"""`at` is the dseq of a decision that is executed again."""
+AT_INGEST: Final = 2
+"""`at` is a command of a source: source << AT_SOURCE_SHIFT | source_sequence."""
+AT_RISK: Final = 3
+"""`at` is the sequence of a command."""
+
+AT_SOURCE_SHIFT: Final = 48
+"""A source sends fewer commands than that in the life of a venue."""
+
 STATE_NAMES: Final = ("empty", "starting", "running", "stopped", "dead")
 
 
@@ -48,6 +58,11 @@ class ProcessEntry(Record, align=LINE_PAIR_BYTES):
     finds another one than its own ends at once."""
     state: shared
     "EMPTY, STARTING, RUNNING, STOPPED or DEAD."
+    at_stage: i64
+    "AT_REPLICA, AT_INGEST or AT_RISK: who executes the record `at`."
+    at: shared
+    """The record that a process is about to execute while it recovers, or goes on with care after a
+    crash; 0: none, or it works at full speed and does not say."""
     last_error: Text = length(ERROR_BYTES)
     "What it died of, as far as it could say."
     bell: Doorbell
@@ -171,9 +186,23 @@ def is_alive(pid: int, start_time: int) -> bool:
     return pid > 0 and start_time != 0 and process_start_time(pid) == start_time
 
 
-def enlist(entry: ProcessEntry) -> None:
-    """Write the calling process into its entry: pid, start time, a new epoch."""
+def begin_life(entry: ProcessEntry) -> int:
+    """Prepare an entry for its next process; returns the epoch of that. Fences the one before."""
+    entry.epoch = entry.epoch + 1
+    entry.at, entry.at_stage = 0, 0
+    entry.heartbeat.word.value = 0
+    entry.state = STARTING
+    return entry.epoch
+
+
+def sign_in(entry: ProcessEntry) -> None:
+    """Write the calling process into its entry: pid and start time."""
     entry.pid = os.getpid()
     entry.start_time = process_start_time(os.getpid())
-    entry.epoch = entry.epoch + 1
     entry.state = STARTING
+
+
+def enlist(entry: ProcessEntry) -> None:
+    """Both, for a process that nobody has started for the venue."""
+    begin_life(entry)
+    sign_in(entry)

@@ -1,0 +1,1 @@
+"""How a durable venue is kept alive: who has died or hangs, what is done about it, and in order."""
