@@ -7,8 +7,7 @@ Written by `writer`, read by `reader`; docs/journal.md has every byte. Frames ar
 so that a write which is cut off can never touch a sector with data that was acknowledged.
 """
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -82,8 +81,7 @@ assert PAYLOAD_BYTES_MAX % PLAIN_BYTES == 0, "a full frame of plain decisions ha
 assert PAYLOAD_BYTES_MAX >= MESSAGE_BYTES, "the largest decision fits into a frame"
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place between two frames, and what the next frame must say to continue there."""
 
     next_dseq: int = FIRST_DSEQ
@@ -183,12 +181,12 @@ class FrameBuffer:
 def after(position: Position, header: Any) -> Position:
     """The place behind a frame that begins at `position` and has this header."""
     return Position(
-        next_dseq=header.first_dseq + header.count,
-        segment=position.segment,
-        offset=position.offset + frame_bytes(header.payload_bytes),
-        frames=position.frames + 1,
-        crc=header.crc,
-        term=header.term,
+        header.first_dseq + header.count,
+        position.segment,
+        position.offset + frame_bytes(header.payload_bytes),
+        position.frames + 1,
+        header.crc,
+        header.term,
     )
 
 

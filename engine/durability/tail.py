@@ -11,7 +11,6 @@ So only the last frame of a journal can be taken for torn when it was not, and o
 damaged after its sync and before its header's copy reached the disk (docs/journal.md).
 """
 
-from dataclasses import replace
 from typing import Any, Final, NamedTuple, NoReturn
 
 import google_crc32c
@@ -75,7 +74,7 @@ def judge(storage: Storage, position: Position, headers: bytes, acknowledged: in
         _refuse_proven(_later_header(storage, position), "a later frame of the segment", position)
     _refuse_missing(position, later, acknowledged, bool(block.strip(b"\0")))
     if position.segment not in names:  # nothing, or an archived segment: the next one is new
-        return Tail(replace(position, segment=0, offset=0, frames=0), 0, b"")
+        return Tail(position._replace(segment=0, offset=0, frames=0), 0, b"")
     word = int.from_bytes(block[:8], "little")
     if position.frames == 0 and word not in (0, MAGIC):
         raise JournalForeign(

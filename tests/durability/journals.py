@@ -1,7 +1,9 @@
 """Journals for tests: decisions that say which they are, written by the real writer."""
 
+from engine.durability.errors import JournalError
 from engine.durability.format import FrameBuffer, Position
 from engine.durability.reader import JournalReader
+from engine.durability.tail import Tail
 from engine.durability.writer import JournalWriter
 from engine.messages import (
     COMMAND_CODEC,
@@ -68,3 +70,26 @@ def read_all(storage: MemoryStorage, first_dseq: int = 0) -> tuple[JournalReader
     """All payloads from the frame of `first_dseq` on, and the reader at the end."""
     reader = JournalReader(storage)
     return reader, b"".join(bytes(frame.payload) for frame in reader.frames(first_dseq))
+
+
+def tail_of(storage: MemoryStorage, acknowledged: int = 0, segments: int = 1) -> Tail:
+    """How the last segments end."""
+    first = ([0] * segments + storage.segments())[-segments]
+    return tail_by(JournalReader(storage, acknowledged), first)
+
+
+def tail_by(reader: JournalReader, first_dseq: int = 0) -> Tail:
+    """The same with a reader that looks again and again, which is faster."""
+    for _ in reader.frames(first_dseq):
+        pass
+    assert reader.tail is not None
+    return reader.tail
+
+
+def refusal(reader: JournalReader, first_dseq: int = 0) -> str:
+    """Why the journal is refused; empty when it is not."""
+    try:
+        tail_by(reader, first_dseq)
+    except JournalError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
