@@ -13,6 +13,7 @@ from typing import Final
 
 from engine.config import Config, load
 from engine.driver import Driver, run_drive
+from engine.durability import committing
 from engine.ingest import IngestPorts
 from engine.intake import IngestState
 from engine.market import commands
@@ -78,6 +79,7 @@ def warmups(config: Config) -> Iterator[Step]:
     yield "ring", lambda: (join(events, 0), leave(events, 0))
     driver = Driver(venue)
     yield "driver", lambda: run_drive(driver._drive, -1)
+    yield "journal", committing.warm_up
 
 
 if __name__ == "__main__":

@@ -128,6 +128,12 @@ class FileStorage:
         self._preparer = Preparer(self.folder, self.segment_bytes, self._reserve_bytes)
         self._preparer.start()
 
+    def await_segment(self) -> None:
+        """Wait until the next segment is ready. StorageFull, StorageFailed: it cannot be made."""
+        self.begin_writing()
+        assert self._preparer is not None
+        self._preparer.wait(self.pulse)
+
     def close(self) -> None:
         """Close all files and end the preparation. Everything can be used again afterwards."""
         if self._preparer is not None:
@@ -173,19 +179,6 @@ class FileStorage:
     def sync(self, first_dseq: int) -> None:
         """Return when all that was written will survive a loss of power. StorageFailed."""
         self._sync(file_name(first_dseq, SEGMENT_SUFFIX))
-
-    def reread(self, first_dseq: int, offset: int) -> None:
-        """Sync from `offset` on and forget what is in memory: the next read asks the device.
-
-        A process may have died between a write and its sync, or because its sync failed: what is
-        read before may not be on the device. StorageFailed.
-        """
-        name = file_name(first_dseq, SEGMENT_SUFFIX)
-        self._sync(name)
-        try:
-            os.posix_fadvise(self._descriptor(name), offset, 0, os.POSIX_FADV_DONTNEED)
-        except OSError as error:
-            raise storage_error("read", self.folder / name, error) from error
 
     def read(self, first_dseq: int, offset: int, target: memoryview) -> int:
         """Fill `target` from the segment; returns how many bytes, fewer only at its end.

@@ -127,11 +127,11 @@ class Preparer:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def take(self, segment: Path, side: Path, pulse: Callable[[], None]) -> None:
-        """Give what is ready these names, durably; waits for it while it is in work.
+    def wait(self, pulse: Callable[[], None]) -> None:
+        """Wait until a segment is ready; it is made as fast as possible from now on.
 
         `pulse` is called every PULSE_SECONDS meanwhile. StorageFull when there is no room to make
-        one: nothing is changed then, and it can be asked for again. StorageFailed.
+        one; StorageFailed.
         """
         with self._changed:
             self._urgent = True
@@ -142,6 +142,14 @@ class Preparer:
             if self.state != READY:  # stays urgent: who asked will ask again
                 assert self.error is not None, "Preparer: stopped without a reason"
                 raise self.error
+            self._urgent = False
+
+    def take(self, segment: Path, side: Path, pulse: Callable[[], None]) -> None:
+        """Give what is ready these names, durably; waits for it as `wait` does.
+
+        StorageFull: nothing is changed, and it can be asked for again.
+        """
+        self.wait(pulse)
         try:
             os.rename(self.folder / PREPARED_SIDE, side)  # alone it says nothing
             os.rename(self.folder / PREPARED, segment)
@@ -149,7 +157,7 @@ class Preparer:
             raise storage_error("name", segment, error) from error
         sync_folder(self.folder)
         with self._changed:
-            self.used_bytes, self._urgent = 0, False
+            self.used_bytes = 0
             self.state = EMPTY
             self._changed.notify_all()
 
