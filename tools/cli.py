@@ -15,6 +15,7 @@ from engine.config import DEFAULT_PATH, Config, ConfigError, load
 from engine.limits import ACCOUNTS_MAX
 from engine.topology import TopologyError
 from ipc.errors import IpcError
+from tools.journal.commands import journal
 from tools.terminal import emit, json_option, layout_option, name_option, stderr, stdout
 
 
@@ -29,17 +30,20 @@ class Okimi(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command."""
+        from engine.durability.errors import DurabilityError
         from tools.account import AccountNotFound
         from tools.bench.errors import BenchFailed
+        from tools.journal.errors import JournalToolError
         from tools.replay.errors import ReplayError
         from tools.run import VenueDied
         from tools.status import VenueNotFound
         from tools.supervisor import StartFailed
 
-        expected = (ConfigError, TopologyError, IpcError, ReplayError, StartFailed, VenueDied)
+        expected = (ConfigError, TopologyError, IpcError, DurabilityError, StartFailed, VenueDied)
+        asked = (ReplayError, JournalToolError, VenueNotFound, AccountNotFound, BenchFailed)
         try:
             return super().invoke(context)
-        except (*expected, VenueNotFound, AccountNotFound, BenchFailed) as error:
+        except (*expected, *asked) as error:
             stderr.print(f"okimi: {error}", style="red", highlight=False, soft_wrap=True)
             sys.exit(1)
 
@@ -218,6 +222,9 @@ def replay(
     from tools.replaying import run_replay
 
     sys.exit(run_replay(file, form, verify=verify, rate=rate, layout=layout, as_json=as_json))
+
+
+main.add_command(journal)
 
 
 @main.group()

@@ -1,0 +1,52 @@
+"""Progress bars over a journal: how far into its segments a reader is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from engine.durability.reader import Frame
+from tools.journal.opening import OpenJournal
+from tools.run import progress_bar
+
+
+class Meter:
+    """Shows the place of frames; a bar is moved once in UPDATE_BYTES, not for each frame."""
+
+    UPDATE_BYTES = 1 << 20
+
+    def __init__(self, journal: OpenJournal, console: Console, text: str) -> None:
+        """`text` says what is being done."""
+        storage = journal.storage
+        self._names = sorted({*storage.archived(), *storage.segments()})
+        sizes = [storage.size(name) for name in storage.segments()]
+        # Archived segments had about the size of the others before they were compressed.
+        self._segment_bytes = max(sizes, default=1)
+        self._bar = progress_bar(console)
+        self._task = self._bar.add_task(text, total=max(len(self._names), 1) * self._segment_bytes)
+        self._shown = 0
+
+    def __enter__(self) -> "Meter":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self._bar.stop()
+
+    def over(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames, while the bar moves on."""
+        for frame in frames:
+            yield frame
+            done = self._names.index(frame.segment) * self._segment_bytes + frame.offset
+            if done - self._shown >= self.UPDATE_BYTES:
+                self._bar.update(self._task, completed=done)
+                self._shown = done
+
+
+@contextmanager
+def metered(
+    journal: OpenJournal, console: Console, text: str, first: int = 0
+) -> Iterator[Iterator[Frame]]:
+    """The frames of a journal from a decision on, with a bar."""
+    with Meter(journal, console, text) as meter:
+        yield meter.over(journal.frames(first))
