@@ -130,6 +130,7 @@ def check_control(reference: ReferenceData, command: SequencedCommand) -> int:
     """BARRIER and SKIP, which nobody but the supervisor may send."""
     known = command.kind <= CommandKind.SKIP
     if not known or command.source != reference.control_source:
+        command.order_id = 0
         return RejectReason.UNKNOWN_COMMAND.value
     return RejectReason.NONE.value
 

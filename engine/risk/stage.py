@@ -56,7 +56,7 @@ from engine.stage import (
 )
 from ipc.distant import distant, link
 from ipc.jit import inlined, kernel
-from ipc.record import Record
+from ipc.record import Record, i64
 from ipc.ring import Inbox, RingGroup, consume, ready, slot
 
 EVENTS_BATCH_MAX: Final = 4 * BATCH_MAX
@@ -75,6 +75,10 @@ class RiskPorts(Record):
     decisions: Outbox
     orders: Outbox
     "Risk's own order ring."
+    following: i64
+    "1: decisions that were made are made again; no WATERMARK is written but at a wave of `cue`."
+    cue: i64
+    "Following: 1 when a WATERMARK stands at this place of the stream."
     telemetry: Telemetry
 
 
@@ -289,13 +293,15 @@ def link_risk() -> None:
 def step_risk(state: RiskState, ports: RiskPorts, message_max: int) -> int:
     """Apply events, then decide up to `message_max` commands; returns how much was done."""
     # With several shards, in what order their events came must be told before there are more.
-    if state.untold != 0 and has_events(ports) and call_tell(state, ports) == 0:
+    live = ports.following == 0
+    if live and state.untold != 0 and has_events(ports) and call_tell(state, ports) == 0:
         return 0
     applied = call_events(state, ports)
     inbox = ports.commands
     waiting = ready(inbox.ring, inbox.cursor, message_max)
     if waiting == 0:
-        if state.warden.awaited == 0 and has_business(state):
+        own = state.warden.awaited == 0 and has_business(state)
+        if (live and own) or ports.cue != 0:
             applied += call_tell(state, ports)
         return applied
     room = open_outbox(ports.decisions, waiting + state.untold) - state.untold

@@ -1,0 +1,314 @@
+"""A replica: a whole engine that follows the decisions of a journal and comes to the same state.
+
+It does everything again (`following`), so following is also checking: risk must come to the same
+decisions, ingest to the same ids and times, and whoever has the live events or checkpoints can
+compare those. The states lie in blocks, in private memory or in that of a venue which is about to
+begin; two engines that have followed the same decisions have equal blocks, byte for byte.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from engine.durability.blocks import Block
+from engine.durability.errors import Diverged
+from engine.durability.following import (
+    ANOTHER_DECISION,
+    ANOTHER_ID,
+    ANOTHER_TIME,
+    FINE,
+    SKIPS_MAX,
+    UNHEARD_EVENTS,
+    Follower,
+    copy_out,
+    follow,
+    relay_rest,
+)
+from engine.durability.format import PAYLOAD_BYTES_MAX
+from engine.intake import IngestState
+from engine.limits import EVENT_RING_SLOTS
+from engine.matching import MatchingState
+from engine.messages import MESSAGE_BYTES
+from engine.process import link_stages
+from engine.reference import ReferenceData
+from engine.risk.state import RiskState
+from ipc import memory
+from ipc.clock import MANUAL, Clock
+from ipc.counters import StageStatistics, read_checkpoint
+from ipc.record import Array, Record, i64, length
+from ipc.ring import BY_INDEX, Ring, begin_at, create_ring, publish, ring_bytes, slot
+
+REFERENCE: Final = "reference"
+INGEST: Final = "ingest"
+RISK: Final = "risk"
+MATCHING: Final = "matching"
+PENDING: Final = "pending"
+
+PENDING_MAX: Final = 1 << 18
+"""Events that matching has made and risk has not applied: at most those in a venue's event ring,
+which must not be larger in a durable venue."""
+
+RECORD_SLOTS: Final = 1 << 12
+SMALL_SLOTS: Final = 1 << 10
+"""Slots of rings that never hold more than a batch."""
+
+EVENTS_OUT_MAX: Final = 1 << 12
+"""Events that are handed out at a time."""
+
+RISK_READS, SINK_READS = range(2)
+"""Readers of the event rings."""
+
+FAULTS: Final = {
+    ANOTHER_DECISION: "risk comes to another decision",
+    ANOTHER_ID: "ingest would give another order id",
+    ANOTHER_TIME: "ingest would tell another time or phase",
+    UNHEARD_EVENTS: "risk had seen events that matching does not make",
+}
+
+Sink = Callable[[int, memoryview], None]
+"""Gets a shard and whole event slots, MESSAGE_BYTES each, in order; the view is used again."""
+
+
+class EventSlot(Record, align=64):
+    """A message as words."""
+
+    words: Array[i64] = length(MESSAGE_BYTES // 8)
+
+
+class PendingEvents(Record, align=64):
+    """Events of a shard that risk has not applied, in order."""
+
+    count: i64
+    slots: Array[EventSlot] = length(PENDING_MAX)
+
+
+def block_records(shards: int) -> dict[str, type[Record]]:
+    """The blocks of a venue's state with so many matching shards."""
+    found: dict[str, type[Record]] = {REFERENCE: ReferenceData, INGEST: IngestState}
+    found[RISK] = RiskState
+    kinds: dict[str, type[Record]]
+    kinds = {MATCHING: MatchingState, PENDING: PendingEvents}
+    for name, record in kinds.items():
+        found |= {f"{name}.{shard}": record for shard in range(shards)}
+    return found
+
+
+class Replica:
+    """One engine over its blocks; `begin` or a loaded snapshot says where it stands."""
+
+    def __init__(
+        self,
+        shards: int,
+        event_slots: int = EVENT_RING_SLOTS,
+        blocks: Mapping[str, Block] | None = None,
+    ) -> None:
+        """Lay out private rings, and private zeroed blocks for those that are not given.
+
+        `event_slots`: of the largest event ring that the venue ever had.
+        """
+        assert event_slots <= PENDING_MAX, "a durable venue has no larger event rings"
+        link_stages()
+        self.shards = shards
+        self.blocks: dict[str, Block] = {}
+        self._own: list[memory.Region] = []
+        given = blocks or {}
+        for name, record in block_records(shards).items():
+            block = given.get(name)
+            if block is None:
+                region = memory.allocate(record.size, f"replica.{name}")
+                self._own.append(region)
+                block = Block(record, region.start)
+            self.blocks[name] = block
+        self._connect(event_slots)
+        self.term = 0
+        self._sink: Sink | None = None
+
+    # --- wiring --------------------------------------------------------------------------------
+
+    def _ring(self, name: str, slots: int, readers: int) -> Ring:
+        region = memory.allocate(ring_bytes(slots, MESSAGE_BYTES), f"replica.{name}")
+        self._own.append(region)
+        return create_ring(region.start, slots, MESSAGE_BYTES, BY_INDEX, readers)
+
+    def _connect(self, event_slots: int) -> None:
+        follower: Follower = Follower.allocate()
+        self._follower = follower
+        follower.reference = ReferenceData(self.blocks[REFERENCE].address)
+        follower.ingest = IngestState(self.blocks[INGEST].address)
+        follower.risk = RiskState(self.blocks[RISK].address)
+        follower.shard_count = self.shards
+        follower.journaled = self._ring("decisions", RECORD_SLOTS, 1 + self.shards)
+        follower.audited = follower.journaled.readers[0]
+        follower.commands = self._ring("commands", SMALL_SLOTS, 1)
+        follower.redone = self._ring("redone", SMALL_SLOTS, 0)
+        follower.keeper.ring = self._ring("keeper", SMALL_SLOTS, 0)
+        clock: Clock = Clock.allocate()
+        clock.source, clock.multiplier = MANUAL, 1 << 32
+        risk = follower.risk_ports
+        risk.commands.ring, risk.commands.cursor = follower.commands, follower.commands.readers[0]
+        risk.decisions.ring = follower.redone
+        risk.orders.ring = self._ring("orders", SMALL_SLOTS, 0)
+        risk.telemetry.clock, risk.telemetry.statistics = clock, StageStatistics.allocate()
+        risk.events.count = follower.taps.count = self.shards
+        risk.following = 1
+        self._events: list[Ring] = []
+        self.statistics: list[StageStatistics] = []
+        "Of each matching shard: its last checkpoint is there."
+        for shard in range(self.shards):
+            relay = self._ring(f"relay.{shard}", SMALL_SLOTS, 1)
+            events = self._ring(f"events.{shard}", 2 * event_slots, 2)
+            events.readers[SINK_READS].active = 0
+            self._events.append(events)
+            follower.relays[shard] = relay
+            risk.events.sources[shard].ring = relay
+            risk.events.sources[shard].cursor = relay.readers[0]
+            follower.taps.sources[shard].ring = events
+            follower.taps.sources[shard].cursor = events.readers[RISK_READS]
+            follower.matching[shard] = MatchingState(self.blocks[f"{MATCHING}.{shard}"].address)
+            ports = follower.matching_ports[shard]
+            ports.decisions.ring = follower.journaled
+            ports.decisions.cursor = follower.journaled.readers[1 + shard]
+            ports.events.ring = events
+            ports.telemetry.clock, statistics = clock, StageStatistics.allocate()
+            ports.telemetry.statistics = statistics
+            self.statistics.append(statistics)
+        self._payload = memory.allocate(PAYLOAD_BYTES_MAX, "replica.payload")
+        self._out = memory.allocate(EVENTS_OUT_MAX * MESSAGE_BYTES, "replica.out")
+        self._own += [self._payload, self._out]
+
+    def begin(self, dseq: int, sequences: list[int], term: int = 0) -> None:
+        """Stand behind decision `dseq` and the events `sequences`, as the blocks do."""
+        follower = self._follower
+        self.term = term
+        begin_at(follower.journaled, dseq)
+        begin_at(follower.redone, dseq)
+        for shard, sequence in enumerate(sequences):
+            applied = follower.risk.watermarks[shard]
+            begin_at(follower.relays[shard], applied)
+            events = self._events[shard]
+            begin_at(events, applied)
+            self._put_back(shard, events, sequence - applied)
+            reader = events.readers[SINK_READS]
+            reader.position = reader.seen = sequence
+
+    def _put_back(self, shard: int, events: Ring, count: int) -> None:
+        """Fill an event ring with what risk has not applied yet."""
+        pending = PendingEvents(self.blocks[f"{PENDING}.{shard}"].address)
+        assert pending.count == count, f"{pending.count} pending events, expected {count}"
+        source, target = memory.find(pending.address, 1), memory.find(events.address, 1)
+        first = pending.slots[0].address - source.start
+        events.claims.gate = events.claims.position + count
+        for index in range(count):
+            place = slot(events, events.claims.position + index) - target.start
+            begun = first + index * MESSAGE_BYTES
+            message = source.view[begun : begun + MESSAGE_BYTES]
+            target.view[place : place + MESSAGE_BYTES] = message
+        publish(events, count)
+
+    def keep_pending(self) -> None:
+        """Bring the blocks up to date for a snapshot: what risk has not applied goes there."""
+        for shard, events in enumerate(self._events):
+            pending = PendingEvents(self.blocks[f"{PENDING}.{shard}"].address)
+            cursor = events.readers[RISK_READS]
+            count = events.producer.position - cursor.position
+            source, target = memory.find(events.address, 1), memory.find(pending.address, 1)
+            first = pending.slots[0].address - target.start
+            for index in range(count):
+                place = slot(events, cursor.position + index) - source.start
+                begun = first + index * MESSAGE_BYTES
+                message = source.view[place : place + MESSAGE_BYTES]
+                target.view[begun : begun + MESSAGE_BYTES] = message
+            stale = target.view[
+                first + count * MESSAGE_BYTES : first + pending.count * MESSAGE_BYTES
+            ]
+            stale[:] = bytes(len(stale))
+            pending.count = count
+
+    # --- following -----------------------------------------------------------------------------
+
+    def apply(self, payload: memoryview | bytes) -> None:
+        """Do again what the records of a payload say: those that follow `dseq`, without a gap.
+
+        Raises Diverged, and then the replica is good for nothing any more.
+        """
+        follower, size = self._follower, len(payload)
+        self._payload.view[:size] = payload
+        taken = 0
+        while True:
+            moved = follow(follower, self._payload.start + taken, size - taken)
+            taken += moved
+            if follower.fault != FINE:
+                raise Diverged(follower.fault_dseq, FAULTS[follower.fault])
+            drained = self._drain()
+            if taken == size and self.is_idle:
+                return
+            if moved == 0 and drained == 0:
+                raise Diverged(self.dseq + 1, FAULTS[UNHEARD_EVENTS])
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all records that were given have been done again."""
+        follower = self._follower
+        ring = follower.journaled
+        positions = [ring.readers[index].position for index in range(1 + self.shards)]
+        return all(position == ring.producer.position for position in positions)
+
+    def send_events_to(self, sink: Sink | None) -> None:
+        """Hand every event from now on to `sink`, during `apply`."""
+        self._sink = sink
+        for events in self._events:
+            reader = events.readers[SINK_READS]
+            reader.position = reader.seen = events.producer.position
+            reader.active = 0 if sink is None else 1
+
+    def _drain(self) -> int:
+        """Hand events out; returns how many."""
+        if self._sink is None:
+            return 0
+        drained = 0
+        for shard, events in enumerate(self._events):
+            cursor = events.readers[SINK_READS]
+            while count := copy_out(events, cursor, self._out.start, EVENTS_OUT_MAX):
+                self._sink(shard, self._out.view[: count * MESSAGE_BYTES])
+                drained += count
+        return drained
+
+    def skip(self, dseqs: list[int]) -> None:
+        """Let matching refuse these decisions; to be said before they come."""
+        assert len(dseqs) <= SKIPS_MAX, f"{len(dseqs)} decisions to skip, at most {SKIPS_MAX}"
+        for index, dseq in enumerate(dseqs):
+            self._follower.skips[index] = dseq
+        self._follower.skip_count = len(dseqs)
+
+    def hear_all(self) -> None:
+        """Let risk apply all events, also those that no record has told of yet."""
+        relay_rest(self._follower)
+
+    # --- facts ---------------------------------------------------------------------------------
+
+    @property
+    def dseq(self) -> int:
+        """The last decision that was done again."""
+        return self._follower.audited.position
+
+    @property
+    def sequences(self) -> list[int]:
+        """The last event of each shard."""
+        return [events.producer.position for events in self._events]
+
+    @property
+    def state_hashes(self) -> list[int]:
+        """Of each matching shard: the hash over all its events so far, without sign."""
+        matching = self._follower.matching
+        return [matching[shard].state_hash % (1 << 64) for shard in range(self.shards)]
+
+    def checkpoint(self, shard: int = 0) -> tuple[int, int] | None:
+        """The decision and the hash of a shard's last CHECKPOINT since `begin`; None: none."""
+        found = read_checkpoint(self.statistics[shard])
+        return None if found is None else (found.sequence, found.hash)
+
+    def free(self) -> None:
+        """Give the private memory back; nothing of the replica may be used any more."""
+        del self._follower
+        for region in self._own:
+            memory.forget(region)
+        self._own = []
