@@ -20,6 +20,9 @@ EXIT_STORAGE: Final = 75
 """Exit code of a journal that could not write (EX_TEMPFAIL of sysexits.h): it is not started again
 before somebody has looked at the disk."""
 
+EXIT_HOPELESS: Final = 77
+"""Exit code of a process that cannot make its state from the data: no successor could."""
+
 EXIT_FENCED: Final = 76
 """Exit code of a process that found another epoch than its own in its entry: it has a successor."""
 
@@ -27,10 +30,15 @@ TITLE_CHARS: Final = 15
 """The kernel keeps no more of a process's name."""
 
 
+def die_with_parent() -> None:
+    """Have the calling process killed when the one that forked it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def settle_in(venue: VenueMemory, plan: ProcessPlan) -> None:
     """Make the calling process that process: name, core, entry; it dies with its supervisor."""
+    die_with_parent()
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NAME, process_title(plan.name).encode(), 0, 0, 0)
     os.sched_setaffinity(0, {plan.cpu})
     venue.populate()

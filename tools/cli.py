@@ -37,13 +37,14 @@ class Okimi(click.Group):
         from tools.replay.errors import ReplayError
         from tools.run import VenueDied
         from tools.status import VenueNotFound
-        from tools.supervisor import StartFailed
+        from tools.supervisor import StartFailed, StartInterrupted
 
-        expected = (ConfigError, TopologyError, IpcError, DurabilityError, StartFailed, VenueDied)
+        expected = (ConfigError, TopologyError, IpcError, DurabilityError, VenueDied)
+        started = (StartFailed, StartInterrupted)
         asked = (ReplayError, JournalToolError, VenueNotFound, AccountNotFound, BenchFailed)
         try:
             return super().invoke(context)
-        except (*expected, *asked) as error:
+        except (*expected, *started, *asked) as error:
             stderr.print(f"okimi: {error}", style="red", highlight=False, soft_wrap=True)
             sys.exit(1)
 

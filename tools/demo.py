@@ -12,7 +12,7 @@ from tools.replay import kraken
 from tools.replaying import Replay, replay_config
 from tools.run import facts_of, running_venue, send_plan
 from tools.supervisor import StopRequest
-from tools.up import report_death
+from tools.up import report
 
 stdout = Console()
 stderr = Console(stderr=True)
@@ -26,8 +26,8 @@ def run_demo(
         plan = kraken.read(KRAKEN)
     address = http or ("127.0.0.1:0" if leave else "127.0.0.1:8080")
     config = replay_config(plan, name or "demo", layout, gateway={"http": address})
-    with running_venue(config, (GATEWAY, DRIVER), stderr) as supervisor:
-        stop_asked = StopRequest()
+    stop_asked = StopRequest()
+    with running_venue(config, (GATEWAY, DRIVER), stderr, stop_asked) as supervisor:
         outcome = send_plan(supervisor, plan, stderr)
         facts = facts_of(supervisor, outcome)
         with stderr.status("checking every book against the exchange's checksum"):
@@ -39,7 +39,7 @@ def run_demo(
         if not leave:
             http_bound = supervisor.venue.counters.http.get()
             stdout.print(f"serving http://{http_bound} until Ctrl-C", highlight=False)
-            supervisor.serve(stop_asked, report_death)
+            supervisor.serve(stop_asked, report)
     return 0 if result.ok else 1
 
 

@@ -5,7 +5,7 @@ Used by every command that runs a venue: up, demo, replay, bench engine.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from gateway.bridge import Bridge
 from ipc.histogram import Percentiles
 from ipc.jit import INTERPRETED
 from tools.replay.plan import Plan
-from tools.supervisor import Supervisor
+from tools.supervisor import StopRequest, Supervisor
 
 EVENTS_PER_COMMAND_MAX: Final = 4
 """Room for the events of a replay, on average; every replay checks that it was enough."""
@@ -71,14 +71,24 @@ def _warm_gateway(config: Config) -> None:
 
 @contextmanager
 def running_venue(
-    config: Config, clients: tuple[str, ...], console: Console
+    config: Config,
+    clients: tuple[str, ...],
+    console: Console,
+    stop_asked: StopRequest | None = None,
 ) -> Iterator[Supervisor]:
-    """A venue that serves, and that is gone afterwards whatever happens."""
+    """A venue that serves, and that is gone afterwards whatever happens.
+
+    From when it has memory on, SIGTERM and Ctrl-C are noted, so that nothing is left behind. For
+    callers that do not ask `stop_asked` they raise KeyboardInterrupt once the venue serves.
+    """
     compile_kernels(config, clients, console)
+    asked = stop_asked or StopRequest()
+    asked.install()
     supervisor = Supervisor(config, clients)
+    supervisor.start(asked)
     try:
-        supervisor.start()
-        yield supervisor
+        with asked.interrupting() if stop_asked is None else nullcontext():
+            yield supervisor
     finally:
         supervisor.stop()
 

@@ -15,28 +15,33 @@ from ipc.counters import is_alive
 from ipc.errors import SegmentMissing
 from tools.clean import clean
 from tools.run import running_venue
-from tools.supervisor import StopRequest
+from tools.supervisor import StartInterrupted, StopRequest
 
-DOWN_SECONDS_MAX: Final = 10.0
+DOWN_SECONDS_MAX: Final = 60.0
+"""A durable venue writes what it has decided, and a snapshot, before it ends."""
 
 stderr = Console(stderr=True)
 
 
 def run_up(config: Config) -> int:
-    """Serve until asked to stop; exit code 1 when a process died on the way."""
+    """Serve until asked to stop; exit code 1 when the venue could not go on."""
     stderr.print(config.render(), highlight=False, soft_wrap=True)
-    with running_venue(config, (GATEWAY,), stderr) as supervisor:
-        stop_asked = StopRequest()
-        stderr.print(supervisor.topology.render(), highlight=False, soft_wrap=True)
-        print(f"ready http={supervisor.venue.counters.http.get()}", flush=True)
-        supervisor.serve(stop_asked, report_death)
-        died = list(supervisor.died)
-    return 1 if died else 0
+    stop_asked = StopRequest()
+    try:
+        with running_venue(config, (GATEWAY,), stderr, stop_asked) as supervisor:
+            stderr.print(supervisor.topology.render(), highlight=False, soft_wrap=True)
+            print(f"ready http={supervisor.venue.counters.http.get()}", flush=True)
+            supervisor.serve(stop_asked, report)
+            failure = supervisor.failure
+    except StartInterrupted as error:
+        report(str(error))
+        return 0
+    return 1 if failure else 0
 
 
-def report_death(name: str) -> None:
-    """Tell the operator that a process died."""
-    stderr.print(f"okimi: {name} died; the others go on. `okimi status` shows why", style="red")
+def report(text: str) -> None:
+    """Tell the operator."""
+    stderr.print(f"okimi: {text}", style="red", highlight=False, soft_wrap=True)
 
 
 def run_down(name: str) -> bool:

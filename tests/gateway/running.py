@@ -123,7 +123,7 @@ def running(tables=None, clients=(GATEWAY,), **overrides):
         supervisor.start()
         yield Venue(supervisor)
     finally:
-        for pid in supervisor.children:  # a stopped process could not end
+        for pid in supervisor.children.living:  # a stopped process could not end
             os.kill(pid, signal.SIGCONT)
         supervisor.stop()
         os.close(supervisor.venue.entry("gateway").bell.descriptor)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.membership import EXIT_STORAGE
+from engine.membership import EXIT_HOPELESS, EXIT_STORAGE
 from tools.supervision.policy import (
     NS_PER_SECOND,
     SKIPS_MAX,
@@ -50,10 +50,12 @@ def test_deaths_that_lie_further_apart_do_not(policy: DeathPolicy) -> None:
     assert all(policy.judge(death(at_s)) == Restart() for at_s in range(0, 3_000, 15))
 
 
-def test_the_journal_that_could_not_write_is_not_started_again(policy: DeathPolicy) -> None:
-    verdict = policy.judge(death(name="journal", exit_code=EXIT_STORAGE))
+@pytest.mark.parametrize("code", [EXIT_STORAGE, EXIT_HOPELESS])
+def test_where_no_successor_could_do_better_the_venue_stops(policy: DeathPolicy, code: int) -> None:
+    verdict = policy.judge(death(name="journal", exit_code=code, record=BAD))
     assert isinstance(verdict, Stop)
-    assert "journal could not write the journal: it fell" in verdict.why
+    assert "journal: it fell" in verdict.why
+    assert "okimi journal verify" in verdict.why, "it says what to do next"
 
 
 def test_two_deaths_at_a_record_skip_it(policy: DeathPolicy) -> None:

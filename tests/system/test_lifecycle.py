@@ -142,6 +142,16 @@ def test_a_taken_port_is_a_clear_error_and_leaves_nothing(venues):
     assert segment.names(f"okimi.{first.name}-b.") == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_venue_that_is_ended_before_it_serves_leaves_nothing(venues, number):
+    venue = venues()
+    assert wait_until(venue.segments, seconds=120), "it has memory, and begins its processes"
+    venue.process.send_signal(number)
+    assert venue.process.wait(20) == 0
+    assert "asked to stop before it was ready" in venue.process.stderr.read()
+    assert venue.segments() == []
+
+
 def test_down_without_a_venue_says_so():
     finished = run_okimi("down", "--name", "no-such-venue", "--json")
     assert last_json(finished)["stopped"] is False

@@ -144,7 +144,7 @@ def driving(supervisor: Supervisor) -> Iterator[Callable[..., Outcome]]:
             raise VenueDied(f"{', '.join(died)} died after {answered} of {count} commands")
 
     def send(commands: Any, **options: Any) -> Outcome:
-        with undisturbed(own_core, supervisor.children) if alone else nullcontext():
+        with undisturbed(own_core, supervisor.children.living) if alone else nullcontext():
             outcome = driver.run(commands, turn=turn, **options)
         time.sleep(REST_SECONDS)
         return outcome

@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from engine.membership import EXIT_STORAGE
+from engine.membership import EXIT_HOPELESS, EXIT_STORAGE
 
 NS_PER_SECOND: Final = 1_000_000_000
 
 DEATHS_PER_RECORD: Final = 2
 """One death at a record is an accident; with the second one it is the record."""
+
+FINAL: Final = {
+    EXIT_STORAGE: "the disk has to be looked at, then `okimi journal verify`, then `okimi up`",
+    EXIT_HOPELESS: "look at the data with `okimi journal verify` and `okimi snapshot verify`",
+}
+"""Exit codes after which no successor is started, and what the operator does next."""
 
 SKIPS_MAX: Final = 16
 """Records that one run of a venue skips. More is no bad record, but a bad engine."""
@@ -93,8 +99,8 @@ class DeathPolicy:
 
     def judge(self, death: Death) -> Verdict:
         """What to do about a death."""
-        if death.exit_code == EXIT_STORAGE:
-            return Stop(f"{death.name} could not write the journal: {death.text}")
+        if death.exit_code in FINAL:
+            return Stop(f"{death.name}: {death.text}; {FINAL[death.exit_code]}")
         since = death.at_ns - self.deaths_seconds * NS_PER_SECOND
         self.deaths = [each for each in self.deaths if each.at_ns > since] + [death]
         record = death.record
