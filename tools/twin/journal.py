@@ -176,7 +176,10 @@ class Journal:
             CommandKind.CANCEL: EventKind.CANCEL_REJECTED,
             CommandKind.AMEND: EventKind.REPLACE_REJECTED,
         } | dict.fromkeys(ADMIN, EventKind.ADMIN_REJECTED)
-        kind = answers.get(self._decision.kind, EventKind.REJECTED)
+        unknown = EventKind.REJECTED
+        if self._decision.kind >= CommandKind.BARRIER:
+            unknown = EventKind.ADMIN_REJECTED
+        kind = answers.get(self._decision.kind, unknown)
         if kind == EventKind.REJECTED:
             self._answered(kind, reason, {})
             return

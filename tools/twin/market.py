@@ -53,8 +53,8 @@ class Market:
         """Numbers of all accounts."""
         return list(self.balances)
 
-    def venue(self) -> Venue:
-        """An empty naive venue for this market."""
+    def venue(self, risk_source: int = 1) -> Venue:
+        """An empty naive venue for this market; `risk_source`: of risk's own commands."""
         return Venue(
             self.instruments,
             self.balances,
@@ -67,6 +67,7 @@ class Market:
             insurance_account=self.insurance_account,
             day_start_ns=self.day_start_ns,
             rules=self.rules,
+            risk_source=risk_source,
             assets=len(self.instruments) + 1,
         )
 

@@ -90,6 +90,8 @@ class Exchange(Amending):
             CommandKind.FUNDS: lambda _: self._repeat(EventKind.FUNDED),
             CommandKind.RULE: lambda _: self._repeat(EventKind.RULED),
             CommandKind.MARK: lambda _: self._repeat(EventKind.MARKED),
+            CommandKind.BARRIER: lambda _: self._repeat(EventKind.BARRIER),
+            CommandKind.SKIP: lambda _: self._repeat(EventKind.SKIPPED),
             CommandKind.CHECK: lambda _: self._answered(EventKind.CHECKED, RejectReason.NONE, {}),
         }
         assert decision.kind in commands, f"kind {decision.kind} was accepted"
