@@ -182,7 +182,7 @@ def sequence_command(
     made = SequencedCommand(next_slot(ports.commands))
     copy_message(made.address, command.address)
     made.source, made.source_sequence = source, command.sequence
-    made.time_ns = now_ns
+    made.time_ns = state.time_ns = now_ns
     made.reason = identify(state, ports.reference, made)
     state.sequence += 1
     state.taken[source] = command.sequence
@@ -191,13 +191,13 @@ def sequence_command(
 @inlined
 def present(state: IngestState, ports: IngestPorts) -> int:
     """Wall time in nanoseconds, which never goes back."""
-    state.time_ns = max(unix_ns(ports.telemetry.clock), state.time_ns)
-    return state.time_ns
+    return max(unix_ns(ports.telemetry.clock), state.time_ns)
 
 
 @kernel
-def tell_time(state: IngestState, ports: IngestPorts) -> int:
+def tell_time(state: IngestState, ports: IngestPorts, now_ns: int) -> int:
     """Sequence the due tick, or what belongs before it; returns how much was done."""
+    state.time_ns = now_ns
     keep_time(state, ports.reference, ports.commands)
     made = ports.commands.pending
     state.sequence += made
@@ -212,8 +212,10 @@ def step_ingest(state: IngestState, ports: IngestPorts, message_max: int) -> int
     if room == 0:
         ports.telemetry.statistics.blocked += 1
         return 0
-    if state.timekeeper.tick_ns != 0 and present(state, ports) >= state.timekeeper.next_tick_ns:
-        return tell_time(state, ports)
+    if state.timekeeper.tick_ns != 0:
+        now_ns = present(state, ports)
+        if now_ns >= state.timekeeper.next_tick_ns:
+            return tell_time(state, ports, now_ns)
     group = ports.sources
     index = next_source(group)
     if index < 0:

@@ -80,6 +80,8 @@ class Follower(Record):
     redone: Ref[Ring]
     keeper: Outbox
     "Where ingest writes the ticks and phases that it tells again."
+    until: i64
+    "Following stops behind this decision; 0: it does not."
     skip_count: i64
     skips: Array[i64] = length(SKIPS_MAX)
     "Decisions that matching refuses instead of executing them."
@@ -109,6 +111,8 @@ def feed(follower: Follower, address: int, size: int) -> int:
     ring, taken, count = follower.journaled, 0, 0
     room = claim(ring, BATCH_MAX)
     first = ring.producer.position
+    if follower.until != 0:
+        room = min(room, follower.until - first)
     while taken < size and count < room:
         decision = Decision(slot(ring, first + count))
         copy_message(decision.address, address + taken)
@@ -313,6 +317,38 @@ def follow(follower: Follower, address: int, size: int) -> int:
             progress += call_matching(state, ports, BATCH_MAX)
         progress += audit(follower)
     return taken
+
+
+@kernel
+def finish_up(follower: Follower) -> int:
+    """Let matching finish what it has begun, for which risk has to hear of its events."""
+    progress = 1
+    while progress > 0:
+        progress = 0
+        for shard in range(follower.shard_count):
+            state, ports = follower.matching[shard], follower.matching_ports[shard]
+            progress += call_matching(state, ports, BATCH_MAX)
+        relay_rest(follower)
+    return 0
+
+
+@kernel
+def relay_to(follower: Follower, shard: int, mark: int) -> int:
+    """Let risk apply a shard's events up to `mark`; returns 1, or 0 when there are not so many."""
+    return 1 if relay(follower, shard, mark) else 0
+
+
+@kernel
+def learn_commands(follower: Follower, ring: Ring, first: int, end: int) -> int:
+    """What ingest remembers of sequenced commands that risk has not decided; returns FINE or not.
+
+    They lie in a live ring; learning changes nothing in it, as each gets the id that it has.
+    """
+    for position in range(first, end):
+        fault = learn(follower, Decision(slot(ring, position)))
+        if fault != FINE:
+            return fault
+    return FINE
 
 
 @kernel

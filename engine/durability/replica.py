@@ -20,8 +20,8 @@ from engine.durability.following import (
     UNHEARD_EVENTS,
     Follower,
     copy_out,
+    finish_up,
     follow,
-    relay_rest,
 )
 from engine.durability.format import PAYLOAD_BYTES_MAX
 from engine.intake import IngestState
@@ -33,7 +33,7 @@ from engine.reference import ReferenceData
 from engine.risk.state import RiskState
 from ipc import memory
 from ipc.clock import MANUAL, Clock
-from ipc.counters import StageStatistics, read_checkpoint
+from ipc.counters import StageStatistics, read_checkpoint, write_checkpoint
 from ipc.record import Array, Record, i64, length
 from ipc.ring import BY_INDEX, Ring, begin_at, create_ring, publish, ring_bytes, slot
 
@@ -131,7 +131,8 @@ class Replica:
 
     def _connect(self, event_slots: int) -> None:
         follower: Follower = Follower.allocate()
-        self._follower = follower
+        self.follower = follower
+        "The compiled part's memory."
         follower.reference = ReferenceData(self.blocks[REFERENCE].address)
         follower.ingest = IngestState(self.blocks[INGEST].address)
         follower.risk = RiskState(self.blocks[RISK].address)
@@ -177,8 +178,17 @@ class Replica:
 
     def begin(self, dseq: int, sequences: list[int], term: int = 0) -> None:
         """Stand behind decision `dseq` and the events `sequences`, as the blocks do."""
-        follower = self._follower
+        follower = self.follower
         self.term = term
+        follower.fault = FINE
+        follower.skip_count = follower.until = follower.risk_ports.cue = 0
+        outboxes = [follower.risk_ports.decisions, follower.risk_ports.orders]
+        outboxes += [follower.matching_ports[shard].events for shard in range(self.shards)]
+        for outbox in outboxes:
+            outbox.claimed = outbox.pending = outbox.held = 0
+        for statistics in self.statistics:
+            write_checkpoint(statistics, 0, 0)
+        begin_at(follower.commands, 0)
         begin_at(follower.journaled, dseq)
         begin_at(follower.redone, dseq)
         for shard, sequence in enumerate(sequences):
@@ -225,29 +235,35 @@ class Replica:
 
     # --- following -----------------------------------------------------------------------------
 
-    def apply(self, payload: memoryview | bytes) -> None:
+    def apply(self, payload: memoryview | bytes, until: int = 0) -> None:
         """Do again what the records of a payload say: those that follow `dseq`, without a gap.
 
-        Raises Diverged, and then the replica is good for nothing any more.
+        `until`: leave out the decisions behind this one. Raises Diverged, and then the replica is
+        good for nothing before it begins anew.
         """
-        follower, size = self._follower, len(payload)
+        follower, size = self.follower, len(payload)
+        if until and self.dseq >= until:
+            return
         self._payload.view[:size] = payload
-        taken = 0
+        taken, follower.until = 0, until
         while True:
             moved = follow(follower, self._payload.start + taken, size - taken)
             taken += moved
             if follower.fault != FINE:
                 raise Diverged(follower.fault_dseq, FAULTS[follower.fault])
             drained = self._drain()
+            fed = follower.journaled.producer.position
+            if moved == 0 and drained == 0:
+                if self.dseq == fed:  # matching may have begun more than it could finish
+                    return
+                raise Diverged(self.dseq + 1, FAULTS[UNHEARD_EVENTS])
             if taken == size and self.is_idle:
                 return
-            if moved == 0 and drained == 0:
-                raise Diverged(self.dseq + 1, FAULTS[UNHEARD_EVENTS])
 
     @property
     def is_idle(self) -> bool:
         """Whether all records that were given have been done again."""
-        follower = self._follower
+        follower = self.follower
         ring = follower.journaled
         positions = [ring.readers[index].position for index in range(1 + self.shards)]
         return all(position == ring.producer.position for position in positions)
@@ -276,19 +292,25 @@ class Replica:
         """Let matching refuse these decisions; to be said before they come."""
         assert len(dseqs) <= SKIPS_MAX, f"{len(dseqs)} decisions to skip, at most {SKIPS_MAX}"
         for index, dseq in enumerate(dseqs):
-            self._follower.skips[index] = dseq
-        self._follower.skip_count = len(dseqs)
+            self.follower.skips[index] = dseq
+        self.follower.skip_count = len(dseqs)
 
     def hear_all(self) -> None:
-        """Let risk apply all events, also those that no record has told of yet."""
-        relay_rest(self._follower)
+        """Let risk apply all events, also those that no record has told of yet.
+
+        With that matching can finish what it has begun. Whoever follows on must not do this: the
+        next record may say that risk had heard of less.
+        """
+        finish_up(self.follower)
+        while self._drain():
+            finish_up(self.follower)
 
     # --- facts ---------------------------------------------------------------------------------
 
     @property
     def dseq(self) -> int:
         """The last decision that was done again."""
-        return self._follower.audited.position
+        return self.follower.audited.position
 
     @property
     def sequences(self) -> list[int]:
@@ -298,7 +320,7 @@ class Replica:
     @property
     def state_hashes(self) -> list[int]:
         """Of each matching shard: the hash over all its events so far, without sign."""
-        matching = self._follower.matching
+        matching = self.follower.matching
         return [matching[shard].state_hash % (1 << 64) for shard in range(self.shards)]
 
     def checkpoint(self, shard: int = 0) -> tuple[int, int] | None:
@@ -308,7 +330,7 @@ class Replica:
 
     def free(self) -> None:
         """Give the private memory back; nothing of the replica may be used any more."""
-        del self._follower
+        del self.follower
         for region in self._own:
             memory.forget(region)
         self._own = []
