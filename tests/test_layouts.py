@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.messages import Command, Decision, OrderEvent, TradeEvent
-from tools.layouts import PAGES
+from tools.layouts import PAGES, PARTS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 FILES = {"messages": "messages.md", "memory": "memory-map.md", "snapshots": "snapshots.md"}
@@ -15,6 +15,12 @@ FILES = {"messages": "messages.md", "memory": "memory-map.md", "snapshots": "sna
 def test_the_document_is_the_declaration(page):
     written = (DOCS / FILES[page]).read_text()
     assert written == PAGES[page](), f"run: python -m tools.layouts {page} > docs/{FILES[page]}"
+
+
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_the_document_contains_the_declaration(part):
+    written = (DOCS / f"{part}.md").read_text()
+    assert PARTS[part]() in written, f"put in what this prints: python -m tools.layouts {part}"
 
 
 def test_offsets_that_other_programs_rely_on_stay():

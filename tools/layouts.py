@@ -1,12 +1,14 @@
 """Layouts of messages and shared memory as documentation: `python -m tools.layouts` prints them.
 
-The pages messages, memory-map and snapshots in docs/ are its output; a test compares them.
+The pages messages, memory-map and snapshots in docs/ are its output, journal contains some of it; a
+test compares them.
 """
 
 import sys
 from typing import Final
 
 from engine.directory import AssetEntry, InstrumentEntry
+from engine.durability.format import FrameHeader
 from engine.durability.snapshot_format import PageRun, SnapshotHeader, SnapshotSection
 from engine.matching import MatchingState
 from engine.messages import (
@@ -190,7 +192,13 @@ def snapshots_page() -> str:
     return "\n".join([SNAPSHOTS_HEAD, *map(_section, SNAPSHOTS)])
 
 
+def journal_part() -> str:
+    """What docs/journal.md has from the declarations; the rest of it is written by hand."""
+    return _section(FrameHeader)
+
+
 PAGES: Final = {"messages": messages_page, "memory": memory_page, "snapshots": snapshots_page}
+PARTS: Final = {"journal": journal_part}
 
 if __name__ == "__main__":
-    sys.stdout.write(PAGES[sys.argv[1]]())
+    sys.stdout.write((PAGES | PARTS)[sys.argv[1]]())

@@ -230,8 +230,11 @@ class FileStorage:
     # --- side files ----------------------------------------------------------------------------
 
     def write_headers(self, first_dseq: int, offset: int, data: bytes | memoryview) -> None:
-        """Like `write`, in the segment's side file."""
-        self._write(file_name(first_dseq, SIDE_SUFFIX), data, offset)
+        """Like `write`, in the segment's side file, which is made when it is missing."""
+        name = file_name(first_dseq, SIDE_SUFFIX)
+        if name not in self._descriptors:
+            self._ensure_file(name)
+        self._write(name, data, offset)
 
     def sync_headers(self, first_dseq: int) -> None:
         """Like `sync`, for the segment's side file."""
@@ -278,6 +281,18 @@ class FileStorage:
             return []
         except OSError as error:
             raise storage_error("look into", folder, error) from error
+
+    def _ensure_file(self, name: str) -> None:
+        """Make an empty file in the journal's folder, durably, unless it is there."""
+        path = self.folder / name
+        try:
+            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+            os.close(os.open(path, flags, FILE_MODE))
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise storage_error("make", path, error) from error
+        sync_folder(self.folder)
 
     def _descriptor(self, name: str) -> int:
         """A descriptor of a file of the journal's folder. StorageGone, StorageFailed."""

@@ -56,11 +56,13 @@ class FrameHeader(Record, align=CACHE_LINE_BYTES):
     count: u32
     "Decisions in the payload, at least one."
     payload_bytes: u32
+    "Of the decisions, without the padding."
     payload_crc: u32
     "CRC32C of all bytes of the frame after the header, padding included."
     previous_crc: u32
     "`crc` of the frame before, also across segments and terms; 0 in the first frame of all."
     unused: u32
+    "0."
     crc: u32
     "CRC32C of the header's bytes before this field; covers the payload by way of payload_crc."
 
