@@ -4,10 +4,11 @@ The configuration says who trades from the start. RULED events say which account
 of which kind, and whether risk calls, liquidates or stops one. `VenueView` applies them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from engine.config import Config
+from engine.durability.history import Past
 from engine.messages import AccountKind, Scope
 from engine.rules import RuleNumber
 
@@ -69,6 +70,19 @@ class Accounts:
         """RULED: a number of the rules was set."""
         if event.order_type == Scope.ACCOUNT:
             self._set(event.order_id, event.account, event.instrument, event.qty_lots)
+
+    def take_over(self, pasts: Sequence[Past]) -> None:
+        """Begin after events that have passed, by shard."""
+        told = [each for past in pasts for each in past.accounts]
+        for each in sorted(told, key=lambda each: each.kind_dseq):
+            if each.kind is not None:
+                self._kinds[each.number] = each.kind
+        for each in told:
+            if each.opened:
+                self._set(RuleNumber.OPEN, each.number, 0, 1)
+        for past in pasts:
+            for (number, account, asset), value in past.states.items():
+                self._set(number, account, asset, value)
 
     def _set(self, number: int, account: int, asset: int, value: int) -> None:
         if number == RuleNumber.KIND:

@@ -113,7 +113,7 @@ def terms_document(order: Order, instrument: Instrument) -> Document:
         made["list"] = {
             "kind": LIST_KINDS[terms.list_kind],
             "index": terms.list_index,
-            "order_ids": [each.order_id for each in order.list_orders],
+            "order_ids": list(order.list_order_ids),
         }
     return made
 

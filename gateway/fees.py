@@ -28,11 +28,18 @@ _payment: Final[Any] = getattr(payment_units, "py_func", payment_units)
 def fee_of(event: Any, maker: bool, side: int, kind: int, instrument: Instrument) -> Fee:
     """The fee of one side of a TRADE: that of an order of `side`, by an account of `kind`."""
     rate = event.maker_fee_rate if maker else event.fee_rate
+    return fee_at(rate, event.price_ticks, event.qty_lots, side, kind, instrument)
+
+
+def fee_at(
+    rate: int, price_ticks: int, lots: int, side: int, kind: int, instrument: Instrument
+) -> Fee:
+    """The fee of a fill of an order of `side`, by an account of `kind`; `rate` in millionths."""
     received = instrument.fee_asset == FeeAsset.RECEIVED and side == Side.BUY
     if received and kind == AccountKind.CASH:
-        delivered = event.qty_lots * instrument.base_units_per_lot
+        delivered = lots * instrument.base_units_per_lot
         return Fee(_fee(delivered, rate) if rate else 0, instrument.base_asset_index)
     if rate == 0:
         return Fee(0, instrument.quote_asset_index)
-    paid = _payment(instrument, event.price_ticks, event.qty_lots)
+    paid = _payment(instrument, price_ticks, lots)
     return Fee(_fee(paid, rate), instrument.quote_asset_index)

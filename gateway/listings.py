@@ -4,13 +4,14 @@ The configuration says what is listed at the start; INSTRUMENT and PHASED events
 after that, whoever sent the commands. `VenueView` applies them; everybody else reads.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 from engine.config import Config
 from engine.directory import derived_steps
+from engine.durability.history import Listed, Past, PastInstrument
 from engine.instruments import NO_RATES, Instrument
 from engine.limits import INSTRUMENTS_MAX
 from engine.messages import Listing
@@ -113,6 +114,30 @@ class Listings:
         else:
             self._set_term(number, TERM_NAMES[event.order_id], event.qty_lots)
         self.version += 1
+
+    def take_over(self, pasts: Sequence[Past]) -> None:
+        """Begin after events that have passed, by shard."""
+        self.clock_ns = max(past.clock_ns for past in pasts)
+        told = [each for past in pasts for each in past.instruments]
+        # A symbol may have gone from one number to another: first free it, then give it away.
+        for each in sorted(told, key=lambda each: each.listed == Listed.LISTED):
+            for number, value in each.terms.items():
+                self._set_term(each.number, TERM_NAMES[number], value)
+            if each.listed != Listed.AS_CONFIGURED:
+                self._list_anew(each)
+            if each.phase is not None:
+                self.phases[each.number] = PhaseState(each.phase, each.phase_ends_ns)
+        self.version += 1
+
+    def _list_anew(self, past: PastInstrument) -> None:
+        """An instrument that events have listed or delisted."""
+        known = self.instruments.get(past.number)
+        if known is not None and self._by_symbol.get(known.symbol) is known:
+            del self._by_symbol[known.symbol]
+        if past.symbol is not None:
+            made = self.instruments[past.number] = self._derived(past.number, past.symbol)
+            if past.listed == Listed.LISTED:
+                self._by_symbol[past.symbol] = made
 
     def _list(self, number: int, symbol: str, phase: int) -> None:
         made = self._planned.pop(number, None)

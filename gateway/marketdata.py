@@ -5,14 +5,12 @@ whoever asks sees the books between two commands, also while a long sweep is sti
 """
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from engine.config import Config
+from engine.durability.history import TRADES_KEPT_MAX, Listed, Past, PastInstrument
 from engine.marketdata import Follower, Market, MarketChange, Trade
-
-TRADES_KEPT_MAX: Final = 1000
-"""Last trades of an instrument."""
 
 
 class MarketData:
@@ -37,6 +35,26 @@ class MarketData:
         """The last trades of an instrument since it was listed, newest last."""
         return self._trades[instrument]
 
+    def take_over(self, pasts: Sequence[Past], books: Mapping[int, Sequence[Any]]) -> None:
+        """Begin after events that have passed, by shard.
+
+        `books`: the BOOKED events of a snapshot of each instrument that is listed, by number.
+        """
+        for follower, past in zip(self._followers, pasts, strict=True):
+            markets = dict(follower.markets)
+            for each in past.instruments:
+                self._trades.setdefault(each.number, _no_trades()).extend(each.trades)
+                if each.listed == Listed.LISTED:
+                    markets[each.number] = Market(each.number, known=True)
+                elif each.listed == Listed.DELISTED:
+                    markets.pop(each.number, None)
+                market = markets.get(each.number)
+                if market is not None:  # else its terms are set before it is listed
+                    _take_over(market, each)
+            for number, market in markets.items():
+                market.load(books.get(number, ()), past.sequence)
+            follower.resume(markets, past.sequence)
+
     def take(self, event: Any, shard: int = 0) -> Sequence[MarketChange]:
         """Take the next event of a matching shard; returns what its command changed.
 
@@ -48,6 +66,14 @@ class MarketData:
                 self._trades[change.instrument] = _no_trades()
             self._trades[change.instrument].extend(change.trades)
         return changes
+
+
+def _take_over(market: Market, past: PastInstrument) -> None:
+    """What is public of an instrument, but for its book."""
+    if past.phase is not None:
+        market.phase, market.phase_ends_ns = past.phase, past.phase_ends_ns
+    market.indicative, market.statistics = past.indicative, past.statistics
+    market.last = past.trades[-1] if past.trades else None
 
 
 def _no_trades() -> deque[Trade]:

@@ -7,22 +7,18 @@ documents and order entry read them.
 from collections import deque
 from typing import Any, Final, NamedTuple
 
+from engine.durability.history import (
+    FILLS_PER_ORDER_MAX,
+    OrderPlace,
+    OrderState,
+    PastOrder,
+)
 from engine.instruments import Asset
 from engine.messages import EventFlag, Instruction, ListKind, OrderType, Peg, Trigger
 
-FILLS_PER_ORDER_MAX: Final = 256
-"""Fills that an order shows, newest last; all of them went out on the `orders` channel."""
-
-OPEN: Final = 0
-FILLED: Final = 1
-CANCELED: Final = 2
-REJECTED: Final = 3
-
-IN_BOOK: Final = 0
-WAITING: Final = 1
-"""Out of the book: for its trigger, for an auction, for its reference, for all of its quantity."""
-HELD: Final = 2
-"""Out of the book, until the list or the list's first order is complete."""
+# Members of enums as plain numbers: they are looked up for every event of the venue.
+OPEN, FILLED, CANCELED, REJECTED = map(int, OrderState)
+IN_BOOK, WAITING, HELD = map(int, OrderPlace)
 
 LIST_SIZES: Final = {int(ListKind.OCO): 2, int(ListKind.OTO): 2, int(ListKind.BRACKET): 3}
 """Orders of a list of each kind."""
@@ -55,7 +51,7 @@ class Order:
         "has_price",
         "instrument",
         "leaves_lots",
-        "list_orders",
+        "list_order_ids",
         "order_id",
         "order_type",
         "place",
@@ -105,25 +101,48 @@ class Order:
         self.sequence: int = event.sequence
         "Of the last event that touched it."
         self.terms: Any = None
-        "The TermsEvent that told its terms; None for a plain order."
+        "The TermsEvent that told its terms, or what is kept of it; None for a plain order."
         self.place = IN_BOOK
         self.resting_ticks: int = event.price_ticks
         "Price at which it was in the book last."
         self.trigger_ticks = 0
         self.triggered = False
         self.display_lots = 0
-        self.list_orders: tuple[Order, ...] = ()
+        self.list_order_ids: tuple[int, ...] = ()
         "The orders of its list, itself among them; empty until the list is complete."
         if event.flags & EventFlag.TERMS:
             self.terms = event
             self.place = HELD if event.list_kind else WAITING
             self.trigger_ticks, self.display_lots = event.trigger_ticks, event.display_lots
 
+    @classmethod
+    def restored(cls, past: PastOrder) -> "Order":
+        """From what is kept of all its events, but for its fills."""
+        kept, terms = past.order, past.terms
+        order = cls(kept._replace(flags=kept.flags & ~EventFlag.TERMS))
+        order.leaves_lots, order.cum_lots = kept.leaves_lots, kept.cum_lots
+        order.traded, order.fill_count = past.traded, kept.fill_count
+        order.state, order.place, order.reason = kept.state, kept.place, kept.reason
+        order.has_price, order.triggered = kept.has_price != 0, kept.triggered != 0
+        order.updated_ns, order.resting_ticks = kept.updated_ns, kept.resting_ticks
+        if terms is not None:
+            order.terms = terms
+            order.trigger_ticks = terms.trigger_now_ticks
+            order.display_lots = terms.display_now_lots
+            if terms.first_id:
+                ids = (terms.first_id, terms.second_id, terms.third_id)
+                order.list_order_ids = ids[: LIST_SIZES[terms.list_kind]]
+        return order
+
     def fill(self, fill: Fill) -> None:
         """Take over one trade."""
         self.cum_lots += fill.lots
         self.traded += fill.price_ticks * fill.lots
         self.fill_count += 1
+        self.remember(fill)
+
+    def remember(self, fill: Fill) -> None:
+        """Show a fill as the newest one."""
         if self.fills is None:
             self.fills = deque(maxlen=FILLS_PER_ORDER_MAX)
         self.fills.append(fill)
@@ -155,8 +174,8 @@ class Order:
     @property
     def leads_list(self) -> bool:
         """Whether it is the first order of a list whose others enter when it is filled."""
-        return bool(self.list_orders) and (
-            self.list_orders[0] is self and self.terms.list_kind != ListKind.OCO
+        return bool(self.list_order_ids) and (
+            self.list_order_ids[0] == self.order_id and self.terms.list_kind != ListKind.OCO
         )
 
     def has(self, instruction: Instruction) -> bool:

@@ -6,13 +6,14 @@ Nothing here is rendered or sent. What is public of an instrument is kept by `ga
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from engine.config import Config
+from engine.durability.history import FINISHED_ORDERS_MAX, Past, PastOrder
 from engine.messages import EventFlag, EventKind, ListKind, RejectReason
 from gateway.accounts import Accounts
-from gateway.fees import fee_of
+from gateway.fees import fee_at, fee_of
 from gateway.listings import Listings
 from gateway.order import (
     CANCELED,
@@ -20,6 +21,7 @@ from gateway.order import (
     HELD,
     IN_BOOK,
     LIST_SIZES,
+    OPEN,
     REJECTED,
     WAITING,
     Fill,
@@ -27,9 +29,6 @@ from gateway.order import (
 )
 
 LEVEL_FLAGS: Final = int(EventFlag.LEVEL_BID | EventFlag.LEVEL_ASK)
-
-FINISHED_ORDERS_MAX: Final = 1 << 15
-"""Ended orders that are remembered, newest last; about 1 KiB each with their fills."""
 
 
 class VenueView:
@@ -198,8 +197,9 @@ class VenueView:
         held.append(order)
         if event.list_index + 1 < LIST_SIZES[event.list_kind]:
             return
+        order_ids = tuple(each.order_id for each in held)
         for each in held:
-            each.list_orders = tuple(held)
+            each.list_order_ids = order_ids
         entering = held if event.list_kind == ListKind.OCO else held[:1]
         for each in entering:
             each.place = WAITING
@@ -207,9 +207,56 @@ class VenueView:
 
     def _release_followers(self, order: Order) -> None:
         """The first order of a list is filled: those that were held for it enter."""
-        for follower in order.list_orders[1:] if order.leads_list else ():
-            if follower.place == HELD:
+        for order_id in order.list_order_ids[1:] if order.leads_list else ():
+            follower = self._orders.get(order_id)
+            if follower is not None and follower.place == HELD:
                 follower.place = WAITING
+
+    # --- a late start --------------------------------------------------------------------------
+
+    def take_over(self, pasts: Sequence[Past]) -> None:
+        """Begin, instead of with the first event, after those of which `pasts` tells, by shard."""
+        assert not any(self.sequences), "take_over: events have been applied"
+        self.sequences = [past.sequence for past in pasts]
+        self.listings.take_over(pasts)
+        self.accounts.take_over(pasts)
+        kept = {each.order.order_id: each for past in pasts for each in past.orders()}
+        ended = [order_id for past in pasts for order_id in past.ended]
+        ended.sort(key=lambda order_id: kept[order_id].order.ended_dseq)
+        for order_id in ended[:-FINISHED_ORDERS_MAX]:
+            del kept[order_id]  # of several shards these may be more than are remembered
+        for order_id in sorted(kept):
+            order = self._restored(kept[order_id])
+            self._remember(order)
+            if order.state == OPEN:
+                self._open.setdefault(order.account, {})[order_id] = order
+        self._finished.extend(self._orders[order_id] for order_id in ended[-FINISHED_ORDERS_MAX:])
+        for past in pasts:
+            for key, order_ids in past.lists.items():
+                held = [self._orders.get(order_id) for order_id in order_ids]
+                if all(each is not None and each.state == OPEN for each in held):
+                    self._lists[key] = [each for each in held if each is not None]
+
+    def _restored(self, past: PastOrder) -> Order:
+        """An order with the fills that are kept of it."""
+        order = Order.restored(past)
+        kind = self.accounts.kind_of(order.account)
+        instrument = self.instruments.get(order.instrument)
+        for kept in past.fills:
+            assert instrument is not None, "an order has traded in no instrument"
+            fee = fee_at(kept.fee_rate, kept.price_ticks, kept.lots, order.side, kind, instrument)
+            order.remember(
+                Fill(
+                    match_id=kept.match_id,
+                    price_ticks=kept.price_ticks,
+                    lots=kept.lots,
+                    maker=kept.maker != 0,
+                    auction=kept.auction != 0,
+                    fee_units=fee.units,
+                    fee_asset=self._assets[fee.asset],
+                )
+            )
+        return order
 
     # --- the table of orders -------------------------------------------------------------------
 

@@ -61,6 +61,11 @@ class Follower:
         wanted, self._wanted = self._wanted, []
         return wanted
 
+    def resume(self, markets: Mapping[int, Market], sequence: int) -> None:
+        """Go on after the event `sequence`, with these markets; their books are known."""
+        assert self.sequence == 0, "resume: events have been taken"
+        self.markets, self.sequence = dict(markets), sequence
+
     def take(self, event: Any) -> Sequence[MarketChange]:
         """Take the next event; returns what its command changed, after the last one of it.
 

@@ -4,6 +4,7 @@ A `Market` changes command by command: it gets all events of a command at once, 
 ever sees a book between them. Its owner is a `Follower`.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from engine.marketdata.l2 import L2Book, Level, level_of
@@ -216,12 +217,17 @@ class Market:
         booked = [event for event in events if event.kind == EventKind.BOOKED]
         if len(booked) != done.qty_lots:
             return False  # its beginning was missed
+        self.load(booked, done.sequence)
+        return True
+
+    def load(self, booked: Iterable[Any], sequence: int) -> None:
+        """Take the books of a snapshot, the BOOKED events of all visible orders, as of an event."""
         self.l2, self.l3 = L2Book(), L3Book()
         for event in booked:
             level = level_of(event)
             assert level is not None, f"BOOKED {event.sequence} has no level"
             self.l2.apply(*level)
             self.l3.load(event)
-        self.l2.sequence = self.l3.sequence = done.sequence
+        self.l2.sequence = self.l3.sequence = sequence
+        self.sequence = max(self.sequence, sequence)
         self.known = True
-        return True

@@ -44,6 +44,15 @@ class DayStatistics:
         "What the last uncross traded; 0 when there was none."
         self._auction_dseq = 0
 
+    @classmethod
+    def restored(cls, auction_dseq: int, **figures: int) -> "DayStatistics":
+        """A day that goes on after figures that were kept, by their names."""
+        day = cls()
+        day._auction_dseq = auction_dseq
+        for name, value in figures.items():
+            setattr(day, name, value)
+        return day
+
     def trade(self, event: Any) -> None:
         """Take over a TRADE."""
         price_ticks, lots = event.price_ticks, event.qty_lots

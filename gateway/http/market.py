@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from engine.durability.history import TRADES_KEPT_MAX
 from engine.instruments import Instrument
 from gateway.errors import NoSuchSymbol
 from gateway.http.guard import Guard, rendered
@@ -17,7 +18,6 @@ from gateway.market_documents import (
     ticker_document,
     trade_document,
 )
-from gateway.marketdata import TRADES_KEPT_MAX
 from gateway.reading import found
 from gateway.service import Service
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from engine.durability.history import FILLS_PER_ORDER_MAX
 from gateway.bridge import EVENTS_PER_TURN_MAX
 from gateway.channels import CHANNELS
-from gateway.order import FILLS_PER_ORDER_MAX
 from tests.gateway.streaming import FollowedBook, FollowedOrders, stream
 
 pytestmark = pytest.mark.system
