@@ -221,7 +221,7 @@ def test_an_amendment_makes_an_order_post_only(bench: Bench) -> None:
         (NEW, EventKind.REJECTED),
         (CANCEL, EventKind.CANCEL_REJECTED),
         (AMEND, EventKind.REPLACE_REJECTED),
-        (77, EventKind.REJECTED),
+        (77, EventKind.ADMIN_REJECTED),
         (0, EventKind.REJECTED),
     ],
 )
