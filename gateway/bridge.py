@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from engine.limits import INSTRUMENTS_MAX, SHARDS_MAX
+from engine.membership import Fence
 from engine.messages import (
     COMMAND_CODEC,
     MESSAGE_BYTES,
@@ -187,6 +188,7 @@ class Bridge:
         self.source = venue.source_number(GATEWAY)
         self._apply = apply
         self._venue = venue
+        self._fence = Fence(venue.entry(GATEWAY), venue.epoch)
         self._port: Port = Port.allocate()
         port, topology = self._port, venue.topology
         port.clock = venue.counters.clock
@@ -243,6 +245,7 @@ class Bridge:
         self._closed = True
         if self._loop is not None:
             self._loop.remove_reader(self._descriptor)
+        self._fence.check()
         self._venue.leave_events(GATEWAY)
 
     @property
@@ -260,6 +263,7 @@ class Bridge:
         """Apply one batch; come again until the ring is empty and the bell armed."""
         if self._closed:
             return
+        self._fence.check()
         try:
             count = take_events(self._port.address, self._applied, EVENTS_PER_TURN_MAX)
             self._applied = 0
@@ -317,5 +321,6 @@ class Bridge:
 
     def _flush(self) -> None:
         if self._pending > 0 and not self._closed:
+            self._fence.check()
             self._free -= send_commands(self._port.address, self._pending)
             self._pending = 0

@@ -15,7 +15,7 @@ from typing import Final
 import uvloop
 from aiohttp import web
 
-from engine.membership import settle_in
+from engine.membership import Fence, settle_in
 from engine.topology import ProcessPlan
 from engine.venue import VenueMemory
 from gateway.http.app import build_app
@@ -36,14 +36,18 @@ class PortTaken(Exception):
     """The configured address cannot be listened on; the message says why and what to do."""
 
 
-def serve_gateway(venue: VenueMemory, plan: ProcessPlan) -> int:
-    """Be the gateway until the venue stops; returns the exit code of the process."""
+def serve_gateway(venue: VenueMemory, plan: ProcessPlan, bound: socket.socket | None = None) -> int:
+    """Be the gateway until the venue stops; returns the exit code of the process.
+
+    `bound`: where to listen, of a supervisor that keeps the address for the next gateway, so that
+    who connects meanwhile has to wait and is not refused.
+    """
     entry = venue.entry(plan.name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settle_in(venue, plan)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(venue, entry))
+            runner.run(_serve(venue, entry, bound))
     except PortTaken as error:
         _record(entry, str(error))
         print(f"{plan.name}: {error}", file=sys.stderr, flush=True)
@@ -60,25 +64,28 @@ def _record(entry: ProcessEntry, text: str) -> None:
     entry.state = DEAD
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there; PortTaken when that cannot be."""
+def bind(host: str, port: int) -> socket.socket:
+    """A socket of that address, on which `listen` can be called; PortTaken when that cannot be."""
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
-        made.listen(BACKLOG_MAX)
         made.setblocking(False)
     except OSError as error:
         made.close()
-        raise PortTaken(
-            f"cannot listen on {host}:{port}: {error.strerror}; "
-            "choose another gateway.http, or port 0 for any free one"
-        ) from None
+        raise _taken(host, port, error) from None
     return made
 
 
-async def _serve(venue: VenueMemory, entry: ProcessEntry) -> None:
+def _taken(host: str, port: int, error: OSError) -> PortTaken:
+    return PortTaken(
+        f"cannot listen on {host}:{port}: {error.strerror}; "
+        "choose another gateway.http, or port 0 for any free one"
+    )
+
+
+async def _serve(venue: VenueMemory, entry: ProcessEntry, bound: socket.socket | None) -> None:
     """Serve until the venue stops; raises what the bridge failed with."""
     settings = venue.config.gateway
     loop = asyncio.get_running_loop()
@@ -100,10 +107,15 @@ async def _serve(venue: VenueMemory, entry: ProcessEntry) -> None:
         shutdown_timeout=SHUTDOWN_SECONDS,
     )
     try:
-        listening = listen(settings.host, settings.port)
+        listening = bound or bind(settings.host, settings.port)
         await runner.setup()
         service.start(end)
-        await web.SockSite(runner, listening).start()
+        try:
+            # Two sockets may be bound to an address, but only one can listen.
+            listening.listen(BACKLOG_MAX)
+        except OSError as error:
+            raise _taken(settings.host, settings.port, error) from None
+        await web.SockSite(runner, listening, backlog=BACKLOG_MAX).start()
         host, port = listening.getsockname()[:2]
         venue.counters.http.set(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         entry.state = RUNNING
@@ -115,7 +127,9 @@ async def _serve(venue: VenueMemory, entry: ProcessEntry) -> None:
 
 async def _beat(venue: VenueMemory, entry: ProcessEntry, over: asyncio.Future[None]) -> None:
     """Write heartbeats until `over` or the venue's stop word is set; raises what `over` holds."""
+    fence = Fence(entry, venue.epoch)
     while not over.done():
+        fence.check()
         entry.heartbeat.word.value = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
         if venue.counters.stop.value != 0:
             return

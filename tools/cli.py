@@ -89,20 +89,26 @@ def demo(
 @main.command()
 @click.option("--config", "path", type=click.Path(path_type=Path), help="[the shipped okimi.toml]")
 @click.option("--http", help="HOST:PORT to serve on.")
+@click.option("--data-dir", help="Folder of journal and snapshots. [in ~/.local/state/okimi]")
 @click.option("--durability", type=click.Choice(["durable", "memory"]), help="What survives.")
 @name_option
 @layout_option
 def up(
     path: Path | None,
     http: str | None,
+    data_dir: str | None,
     durability: str | None,
     name: str | None,
     layout: str | None,
 ) -> None:
     """Start a venue and serve until Ctrl-C or `okimi down`.
 
+    A durable venue goes on where the one before it on the same data ended, however that was.
+
     \b
     okimi up
+    okimi up --durability memory
+    okimi up --data-dir /var/lib/okimi
     okimi up --name second --http 127.0.0.1:8081
     okimi up --config my.toml --layout spread
     """
@@ -112,6 +118,7 @@ def up(
         "venue.name": name,
         "venue.layout": layout,
         "venue.durability": durability,
+        "durability.data_dir": data_dir,
         "gateway.http": http,
     }
     sys.exit(run_up(configured(path, overrides)))

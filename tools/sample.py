@@ -16,7 +16,17 @@ from typing import Final
 from engine.config import load
 from engine.risk.state import RiskState
 from engine.risk.views import refusals_of
-from engine.topology import DRIVER, EVENTS, MATCHING, RingPlan, is_stage, kind_of, plan
+from engine.topology import (
+    DRIVER,
+    EVENTS,
+    JOURNAL,
+    MATCHING,
+    SHADOW,
+    RingPlan,
+    is_stage,
+    kind_of,
+    plan,
+)
 from engine.venue import COUNTERS, RISK_STATE, segment_name
 from gateway.risk_documents import refusals_document
 from ipc.counters import (
@@ -132,6 +142,8 @@ class Sample:
     supervisor_alive: bool
     layout: str
     durability: str
+    durable_dseq: int | None
+    "The last decision that is on disk; None where nothing is."
     http: str
     joined: bool
     "The supervisor says that every process has joined its rings."
@@ -146,13 +158,16 @@ class Sample:
 
     @property
     def ready(self) -> bool:
-        """Whether the venue takes orders now: all joined, all alive, all heartbeats fresh."""
+        """Whether the venue takes orders now: all joined, all alive, all heartbeats fresh.
+
+        Without its shadow it does: nobody waits for that.
+        """
         return (
             self.joined
             and self.supervisor_alive
             and not self.stopping
             and not self.missing_rings
-            and all(process.serves for process in self.processes)
+            and all(process.serves for process in self.processes if process.name != SHADOW)
         )
 
     @property
@@ -222,8 +237,10 @@ def _sample(name: str, segment: Segment) -> Sample:
         _process(counters.processes[index]) for index in range(counters.process_count)
     )
     members = [member for process in processes for member in process.stages]
-    clients = tuple(member for member in members if not is_stage(member))
-    plans = ring_plans(clients, sum(kind_of(member) == MATCHING for member in members))
+    clients = tuple(each for each in members if not is_stage(each) and each != SHADOW)
+    shards = sum(kind_of(member) == MATCHING for member in members)
+    durable = JOURNAL in members
+    plans = ring_plans(clients, shards, durable)
     rings = [_ring(name, ring) for ring in plans]
     return Sample(
         venue=name,
@@ -235,6 +252,7 @@ def _sample(name: str, segment: Segment) -> Sample:
         ),
         layout=counters.layout.get(),
         durability=counters.durability.get(),
+        durable_dseq=counters.durable.dseq if durable else None,
         http=counters.http.get(),
         joined=counters.ready == 1,
         stopping=counters.stop.value != 0,
@@ -310,11 +328,13 @@ def _ring(venue: str, ring_plan: RingPlan) -> RingSample | None:
 
 
 @lru_cache(maxsize=16)
-def ring_plans(clients: tuple[str, ...], shards: int) -> tuple[RingPlan, ...]:
+def ring_plans(clients: tuple[str, ...], shards: int, durable: bool) -> tuple[RingPlan, ...]:
     """The rings of a venue with these clients and shards, and who reads them, in any layout."""
     if not clients:
         return ()
-    return plan(load(overrides={"venue.shards": shards}), clients, cores=[0]).rings
+    durability = "durable" if durable else "memory"
+    shape = load(overrides={"venue.shards": shards, "venue.durability": durability})
+    return plan(shape, clients, cores=[0]).rings
 
 
 def processor_ns(pid: int) -> int:

@@ -73,8 +73,8 @@ def describe(before: Sample, after: Sample) -> dict[str, Any]:
         "rings": [_ring(ring) for ring in after.rings],
         "missing_rings": list(after.missing_rings),
         "refusals": after.refusals,
-        # Nothing is durable without a journal.
-        "durable_seq": None,
+        # None in a venue that keeps all in memory.
+        "durable_seq": after.durable_dseq,
         "decision_seq": None if decisions is None else decisions.position,
         # Of all shards together; each has a sequence of its own.
         "event_seq": sum(ring.position for ring in events) if events else None,
@@ -145,7 +145,10 @@ def _headline(status: dict[str, Any]) -> Text:
         f"  http {status['http'] or NONE}",
     )
     line.append(
-        f"\ndecisions {status['decision_seq'] or 0}  events {status['event_seq'] or 0}", "dim"
+        f"\ndecisions {status['decision_seq'] or 0}"
+        + ("" if status["durable_seq"] is None else f"  durable {status['durable_seq']}")
+        + f"  events {status['event_seq'] or 0}",
+        "dim",
     )
     supervisor = status["supervisor"]
     if supervisor["alive"]:
