@@ -20,7 +20,7 @@ from engine.durability.errors import JournalError, JournalGap, StorageFailed, St
 from engine.durability.file_storage import FileStorage
 from engine.durability.format import PAYLOAD_BYTES_MAX, FrameBuffer, count_records, pack
 from engine.durability.writer import JournalWriter, open_journal
-from engine.membership import settle_in
+from engine.membership import EXIT_FENCED, EXIT_HOPELESS, EXIT_STORAGE, settle_in
 from engine.messages import MESSAGE_BYTES, PLAIN_BYTES
 from engine.stage import Telemetry, count_batch
 from engine.topology import JOURNAL, SHADOW, ProcessPlan
@@ -59,10 +59,6 @@ copies, disk space."""
 RETRY_SECONDS: Final = 0.02
 """Pause before a frame that the disk had no room for is tried again."""
 
-EXIT_FAILED: Final = 75
-"""Exit code when the journal cannot be trusted or written any more (EX_TEMPFAIL of sysexits): the
-venue stops, for a successor could not know what is on the disk."""
-
 assert RECORDS_MAX * PLAIN_BYTES <= PAYLOAD_BYTES_MAX
 
 
@@ -74,7 +70,7 @@ class Committing(Record):
     telemetry: Telemetry
     entry: Ref[ProcessEntry]
     epoch: i64
-    "Of the entry when this process took it over."
+    "Of the entry when the process began; with another one it has a successor."
     stop: Ref[Word]
     waiting: Waiting
     payload: i64
@@ -109,9 +105,11 @@ def collect(committing: Committing) -> int:
 def await_decisions(committing: Committing, turn_ns: int) -> int:
     """Wait for about `turn_ns` until there are decisions; returns the bytes packed, 0: none.
 
-    It returns at once when the venue is to stop, or when another process has this one's place.
+    It returns at once when the venue is to stop, or when this process has a successor.
     """
     waiting, entry = committing.waiting, committing.entry
+    if entry.epoch != committing.epoch:
+        return 0
     began = read_monotonic()
     entry.heartbeat.word.value = began
     rounds = 0
@@ -132,6 +130,8 @@ def await_decisions(committing: Committing, turn_ns: int) -> int:
             return size
         if asleep or rounds % ROUNDS_PER_BEAT == 0:
             now = read_monotonic()
+            if entry.epoch != committing.epoch:
+                return 0
             entry.heartbeat.word.value = now
             if now - began > turn_ns:
                 return 0
@@ -196,7 +196,7 @@ def connect(venue: VenueMemory, plan: ProcessPlan, frame: FrameBuffer) -> Commit
     made.telemetry.clock = venue.counters.clock
     made.telemetry.statistics = venue.statistics(JOURNAL)
     made.entry = venue.entry(plan.name)
-    made.epoch = made.entry.epoch
+    made.epoch = venue.epoch
     made.stop = venue.counters.stop
     made.waiting.strategy = plan.strategy
     made.payload = frame.payload_address
@@ -234,8 +234,8 @@ class Committer:
         cursor.position = durable
 
     @property
-    def replaced(self) -> bool:
-        """Whether another process has taken this one's place: then nothing may be written."""
+    def is_fenced(self) -> bool:
+        """Whether this process has a successor: then it must not write anything."""
         return bool(self.committing.entry.epoch != self.committing.epoch)
 
     def turn(self, turn_ns: int) -> bool:
@@ -246,7 +246,7 @@ class Committer:
         """
         if not self.size:
             self.size = await_decisions(self.committing, turn_ns)
-        if self.replaced:
+        if self.is_fenced:
             return False
         if not self.size:
             self.writer.idle()
@@ -261,9 +261,9 @@ class Committer:
     def drain(self) -> None:
         """Commit what is in the ring now, before the process ends. Errors as those of `turn`."""
         last = self.committing.decisions.ring.producer.position
-        while self.writer.durable < last and not self.replaced:
+        while self.writer.durable < last and not self.is_fenced:
             self.turn(0)
-        if not self.replaced:
+        if not self.is_fenced:
             self.writer.idle()
 
 
@@ -298,15 +298,16 @@ class _Service:
         self.entry.heartbeat.word.value = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
 
     def run(self, committer: Committer) -> None:
-        """Commit until asked to stop; returns also when another process has this one's place."""
-        while not self.asked and self.stop.value == 0 and not committer.replaced:
+        """Commit until asked to stop, or until this process has a successor."""
+        while not (self.asked or self.stop.value or committer.is_fenced):
             self._tell_room(self.storage.shortage)
             try:
                 committer.turn(TURN_NS)
             except StorageFull as error:
                 self._tell_room(str(error))
-                self.beat()
                 time.sleep(RETRY_SECONDS)
+                if not committer.is_fenced:
+                    self.beat()
         try:
             committer.drain()
         except StorageFull as error:  # nobody was told of what is lost
@@ -329,8 +330,9 @@ def data_dir_of(config: Config) -> Path:
 def serve_journal(venue: VenueMemory, plan: ProcessPlan) -> int:
     """The main of the journal process; returns its exit code.
 
-    Ends on the stop word or SIGTERM with what is in the ring committed: 0. EXIT_FAILED: the
-    journal could not be written or is damaged, nothing is acknowledged any more.
+    0: told to end by the stop word or SIGTERM, what was in the ring is committed. EXIT_STORAGE: the
+    disk has failed. EXIT_HOPELESS: the journal is damaged. After these two nothing is acknowledged
+    any more. EXIT_FENCED: this process has a successor.
     """
     durability = venue.config.durability
     storage = FileStorage(
@@ -347,14 +349,15 @@ def serve_journal(venue: VenueMemory, plan: ProcessPlan) -> int:
     except (StorageFailed, JournalError) as error:
         venue.counters.durable.state = FAILED
         _note_death(service.entry, error)
-        return EXIT_FAILED
+        return EXIT_STORAGE if isinstance(error, StorageFailed) else EXIT_HOPELESS
     except BaseException as error:
         _note_death(service.entry, error)
         raise
     finally:
         storage.close()
-    if not committer.replaced:
-        service.entry.state = STOPPED
+    if committer.is_fenced:  # the entry is its successor's
+        return EXIT_FENCED
+    service.entry.state = STOPPED
     return 0
 
 

@@ -1,9 +1,34 @@
-"""Small disks for tests of the journal."""
+"""Venues with a journal, small disks, and a tracer that makes system calls fail."""
 
 import os
 import subprocess
 
 import pytest
+
+from tests.durability.journaling import Journaling
+from tests.durability.tracing import Tracer
+
+
+@pytest.fixture
+def journaling(tmp_path):
+    """A function that makes a shared venue for processes that journal into `tmp_path`."""
+    made = []
+
+    def make(total, data_dir=tmp_path / "data", **durability):
+        made.append(Journaling(data_dir, total, **durability))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+@pytest.fixture
+def tracer(tmp_path):
+    """Makes system calls of processes fail; skips the test where that is not possible."""
+    made = Tracer(tmp_path / "trace")
+    yield made
+    made.end()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from engine.stage import copy_message
 from engine.topology import DRIVER, JOURNAL, plan
 from engine.venue import create, create_private
 from ipc import memory
-from ipc.counters import STARTING
+from ipc.counters import begin_life
 from ipc.intrinsics import fence
 from ipc.jit import kernel
 from ipc.ring import Ring, claim, publish, resume, slot
@@ -110,17 +110,21 @@ class Decider:
 
     # --- the journal process ---------------------------------------------------------------
 
-    def start_journal(self):
-        """Fork the journal process; returns its pid. Only for a shared venue."""
+    def start_journal(self, begin=lambda: None):
+        """Fork the journal process; returns its pid. Only for a shared venue.
+
+        `begin` is called in it before anything else.
+        """
         warm_up()
         sys.stdout.flush()
         sys.stderr.flush()
-        self.venue.entry(JOURNAL).state = STARTING
+        self.venue.epoch = begin_life(self.venue.entry(JOURNAL))
         pid = os.fork()
         if pid:
             return pid
         code = 1
         try:
+            begin()
             code = serve_journal(self.venue, self.plan)
         except BaseException:
             traceback.print_exc()

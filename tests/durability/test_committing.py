@@ -163,7 +163,7 @@ def test_a_process_that_was_replaced_writes_nothing_more(deciders, opened):
     committer.turn(0)
     decider.decide(10)
     decider.venue.entry("journal").epoch += 1
-    assert committer.replaced
+    assert committer.is_fenced
     assert not committer.turn(TURN_NS)
     committer.drain()
     assert decider.mark.dseq == 10

@@ -7,62 +7,15 @@ import time
 
 import pytest
 
-from engine.durability.committing import EXIT_FAILED
-from engine.topology import JOURNAL
-from ipc.counters import FAILED, FULL, OPEN, RUNNING, STOPPED
+from engine.membership import EXIT_FENCED, EXIT_HOPELESS, EXIT_STORAGE
+from ipc.counters import FAILED, FULL, OPEN, RUNNING, STARTING, STOPPED, begin_life
 from ipc.jit import INTERPRETED
-from tests.durability.deciding import SLOTS, Decider, wait_until
+from tests.durability.deciding import SLOTS, wait_until
 
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(INTERPRETED, reason="processes need compiled code"),
 ]
-
-
-class Journaling:
-    """A shared venue, and every journal process that was started for it."""
-
-    def __init__(self, data_dir, total, **durability):
-        self.decider = Decider(data_dir, total, shared=True, **durability)
-        self.entry = self.decider.venue.entry(JOURNAL)
-        self.mark = self.decider.mark
-        self.pids = []
-
-    def start(self):
-        self.pids.append(self.decider.start_journal())
-        return self.pids[-1]
-
-    def join(self, pid):
-        """Wait for the end of a process; returns its exit code."""
-        self.pids.remove(pid)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-    def decide_all(self, pid, batch=7):
-        """Decide everything and wait until it is durable."""
-        total = len(self.decider.records)
-        code = self.decider.decide_until(lambda: self.mark.dseq == total, pid, batch)
-        if code is not None:
-            self.pids.remove(pid)
-        return code
-
-    def end(self):
-        for pid in self.pids:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-        self.decider.end()
-
-
-@pytest.fixture
-def journaling(tmp_path):
-    made = []
-
-    def make(total, data_dir=tmp_path / "data", **durability):
-        made.append(Journaling(data_dir, total, **durability))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.end()
 
 
 def test_everything_is_acknowledged_and_the_stop_word_ends_it(journaling):
@@ -116,12 +69,12 @@ def test_one_that_was_stopped_and_replaced_writes_nothing_more(journaling):
     pid = venue.start()
     wait_until(lambda: venue.entry.state == RUNNING)
     os.kill(pid, signal.SIGSTOP)
-    venue.entry.epoch += 1
+    begin_life(venue.entry)
     venue.decider.decide(SLOTS)
     os.kill(pid, signal.SIGCONT)
-    assert venue.join(pid) == 0
+    assert venue.join(pid) == EXIT_FENCED
     assert venue.mark.dseq == 0
-    assert venue.entry.state == RUNNING  # its successor's business
+    assert (venue.entry.state, venue.entry.heartbeat.word.value) == (STARTING, 0)
     assert venue.decider.check() == 0
 
 
@@ -129,10 +82,13 @@ def test_a_second_one_beside_a_living_one_is_refused(journaling):
     venue = journaling(SLOTS)
     first = venue.start()
     wait_until(lambda: venue.entry.state == RUNNING)
+    os.kill(first, signal.SIGSTOP)
     second = venue.start()
-    assert venue.join(second) == EXIT_FAILED
+    assert venue.join(second) == EXIT_STORAGE
     assert "another process writes" in venue.entry.last_error.get()
-    assert venue.join(first) == 0
+    os.kill(first, signal.SIGCONT)
+    assert venue.join(first) == EXIT_FENCED
+    assert "another process writes" in venue.entry.last_error.get()
 
 
 def test_damage_to_what_was_acknowledged_ends_it_for_good(journaling):
@@ -144,7 +100,7 @@ def test_damage_to_what_was_acknowledged_ends_it_for_good(journaling):
     storage = venue.decider.storage()
     storage.write(1, 200, b"rot")
     storage.close()
-    assert venue.join(venue.start()) == EXIT_FAILED
+    assert venue.join(venue.start()) == EXIT_HOPELESS
     assert venue.mark.state == FAILED
     assert "JournalRotten" in venue.entry.last_error.get()
 

@@ -1,0 +1,53 @@
+"""Makes a system call of a process fail, or kills the process in it, by way of strace."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ATTACH_SECONDS = 30.0
+
+
+class Tracer:
+    """Traces processes; what it does to them is written as strace's `--inject` takes it."""
+
+    def __init__(self, log):
+        self.program = shutil.which("strace")
+        if self.program is None:
+            pytest.skip("strace is not installed: it makes system calls fail for these tests")
+        self.log = log
+        self.running = []
+
+    def attach(self, pid, injection):
+        """Inject into a process, which waits for it in `await_tracer`, and into its threads."""
+        call = injection.partition(":")[0]
+        command = [self.program, "-f", "-qq", "-o", str(self.log), "-e", f"trace={call}"]
+        command += ["-e", f"inject={injection}", "-p", str(pid)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.running.append(process)
+        give_up = time.monotonic() + ATTACH_SECONDS
+        while not is_traced(pid):
+            if process.poll() is not None or time.monotonic() > give_up:
+                process.kill()
+                pytest.skip(f"strace cannot trace here: {process.communicate()[1].strip()}")
+            time.sleep(0.002)
+
+    def end(self):
+        for process in self.running:
+            process.kill()
+            process.communicate()
+
+
+def is_traced(pid="self"):
+    """Whether a process has a tracer."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return "TracerPid:\t0\n" not in status
+
+
+def await_tracer():
+    """Return when this process is traced."""
+    give_up = time.monotonic() + 2 * ATTACH_SECONDS
+    while not is_traced() and time.monotonic() < give_up:
+        time.sleep(0.001)
