@@ -94,6 +94,16 @@ def repair(storage: Storage, tail: Tail) -> None:
         storage.sync(tail.position.segment)
 
 
+def damaged_copies(copies: bytes, headers: bytes) -> int:
+    """Copies that are there and are not those of a segment's frames."""
+    blank, damaged = bytes(HEADER_BYTES), 0
+    for at in range(0, len(copies), HEADER_BYTES):
+        copy = copies[at : at + HEADER_BYTES]
+        if copy != blank[: len(copy)] and copy != headers[at : at + HEADER_BYTES]:
+            damaged += 1
+    return damaged
+
+
 # --- what proves that a frame was durable ------------------------------------------------------
 
 
