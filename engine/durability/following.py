@@ -13,29 +13,29 @@ venue; nothing here knows a rule of the market.
 
 from typing import Final
 
+from engine.durability.follower import ANOTHER_DECISION, ANOTHER_ID, ANOTHER_TIME, FINE, Follower
 from engine.durability.format import record_bytes
+from engine.durability.history.noting import note
+from engine.durability.history.state import HistoryState
 from engine.ingest import give_id
-from engine.intake import IngestState
-from engine.limits import BATCH_MAX, INTERNAL_SOURCE, SHARDS_MAX
-from engine.matching import MatchingPorts, MatchingState
+from engine.limits import BATCH_MAX, INTERNAL_SOURCE
 from engine.messages import (
     MESSAGE_BYTES,
     PLAIN_BYTES,
     CommandFlag,
     CommandKind,
     Decision,
+    Event,
     RejectReason,
     SequencedCommand,
 )
 from engine.process import call_matching, call_risk
-from engine.reference import ReferenceData, apply_instrument
-from engine.risk.stage import RiskPorts
-from engine.risk.state import RiskState
-from engine.stage import Outbox, Word, copy_message, copy_words
+from engine.reference import apply_instrument
+from engine.stage import Word, copy_message, copy_words
 from engine.timekeeping import keep_time
+from ipc.distant import distant
 from ipc.jit import inlined, kernel
-from ipc.record import Array, Record, Ref, i64, length
-from ipc.ring import Cursor, Ring, RingGroup, claim, consume, publish, ready, slot
+from ipc.ring import Cursor, Inbox, Ring, claim, consume, publish, ready, slot
 
 RELAYED_MAX: Final = 512
 """Events that risk gets at a time while it follows."""
@@ -43,51 +43,11 @@ RELAYED_MAX: Final = 512
 STEPS_MAX: Final = 1 << 10
 """Steps in which ingest looks through its schedule for the next phase: after years of sleep."""
 
-SKIPS_MAX: Final = 64
-"""Decisions of one journal that matching may have to skip: each one has killed it twice."""
-
-FINE: Final = 0
-ANOTHER_DECISION: Final = 1
-"""Risk has come to another decision."""
-ANOTHER_ID: Final = 2
-"""Ingest would have given another order id."""
-ANOTHER_TIME: Final = 3
-"""Ingest would have told another time or phase."""
-UNHEARD_EVENTS: Final = 4
-"""Risk had seen events that matching has not made."""
+EVENTS_NOTED_MAX: Final = 1 << 20
+"""All that an event ring holds."""
 
 STAMP_WORD: Final = 2
 """The one word of a message that differs each time it is published."""
-
-
-class Follower(Record):
-    """A replica's states and its private rings; process-local."""
-
-    reference: Ref[ReferenceData]
-    ingest: Ref[IngestState]
-    risk: Ref[RiskState]
-    risk_ports: RiskPorts
-    shard_count: i64
-    matching: Array[Ref[MatchingState]] = length(SHARDS_MAX)
-    matching_ports: Array[MatchingPorts] = length(SHARDS_MAX)
-    journaled: Ref[Ring]
-    audited: Ref[Cursor]
-    "Records up to here have been made again by ingest and risk."
-    taps: RingGroup
-    "The event rings, as they are passed on to risk."
-    relays: Array[Ref[Ring]] = length(SHARDS_MAX)
-    commands: Ref[Ring]
-    redone: Ref[Ring]
-    keeper: Outbox
-    "Where ingest writes the ticks and phases that it tells again."
-    until: i64
-    "Following stops behind this decision; 0: it does not."
-    skip_count: i64
-    skips: Array[i64] = length(SKIPS_MAX)
-    "Decisions that matching refuses instead of executing them."
-    fault: i64
-    "FINE, or why following has ended for good."
-    fault_dseq: i64
 
 
 @inlined
@@ -122,6 +82,15 @@ def feed(follower: Follower, address: int, size: int) -> int:
         taken += record_bytes(address + taken)
         count += 1
     publish(ring, count)
+    return taken
+
+
+@kernel
+def bytes_until(address: int, size: int, dseq: int) -> int:
+    """Bytes of the records of a payload that come up to a decision."""
+    taken = 0
+    while taken < size and Decision(address + taken).sequence <= dseq:
+        taken += record_bytes(address + taken)
     return taken
 
 
@@ -299,6 +268,32 @@ def audit(follower: Follower) -> int:
 
 
 @kernel
+def note_events(history: HistoryState, inbox: Inbox) -> int:
+    """Count in what a shard has published; returns how many events."""
+    count = ready(inbox.ring, inbox.cursor, EVENTS_NOTED_MAX)
+    first = inbox.cursor.position
+    for index in range(count):
+        note(history, Event(slot(inbox.ring, first + index)))
+    consume(inbox.cursor, count)
+    return count
+
+
+call_note = distant(note_events)
+
+
+@inlined
+def match(follower: Follower) -> int:
+    """Matching of all shards, and what follows its events closely; returns how much was done."""
+    progress = 0
+    for shard in range(follower.shard_count):
+        state, ports = follower.matching[shard], follower.matching_ports[shard]
+        progress += call_matching(state, ports, BATCH_MAX)
+    for shard in range(follower.history_count):
+        progress += call_note(follower.histories[shard], follower.recorders.sources[shard])
+    return progress
+
+
+@kernel
 def follow(follower: Follower, address: int, size: int) -> int:
     """Feed a payload and work until nothing moves; returns how many bytes were taken.
 
@@ -311,10 +306,7 @@ def follow(follower: Follower, address: int, size: int) -> int:
         if taken < size:
             fed = feed(follower, address + taken, size - taken)
         taken += fed
-        progress = fed
-        for shard in range(follower.shard_count):
-            state, ports = follower.matching[shard], follower.matching_ports[shard]
-            progress += call_matching(state, ports, BATCH_MAX)
+        progress = fed + match(follower)
         progress += audit(follower)
     return taken
 
@@ -324,10 +316,7 @@ def finish_up(follower: Follower) -> int:
     """Let matching finish what it has begun, for which risk has to hear of its events."""
     progress = 1
     while progress > 0:
-        progress = 0
-        for shard in range(follower.shard_count):
-            state, ports = follower.matching[shard], follower.matching_ports[shard]
-            progress += call_matching(state, ports, BATCH_MAX)
+        progress = match(follower)
         relay_rest(follower)
     return 0
 

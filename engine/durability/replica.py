@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.durability.blocks import Block
 from engine.durability.errors import Diverged
-from engine.durability.following import (
+from engine.durability.follower import (
     ANOTHER_DECISION,
     ANOTHER_ID,
     ANOTHER_TIME,
@@ -19,11 +19,10 @@ from engine.durability.following import (
     SKIPS_MAX,
     UNHEARD_EVENTS,
     Follower,
-    copy_out,
-    finish_up,
-    follow,
 )
+from engine.durability.following import bytes_until, call_note, copy_out, finish_up, follow
 from engine.durability.format import PAYLOAD_BYTES_MAX
+from engine.durability.history.state import HistoryState, create_history
 from engine.intake import IngestState
 from engine.limits import EVENT_RING_SLOTS
 from engine.matching import MatchingState
@@ -34,13 +33,15 @@ from engine.risk.state import RiskState
 from ipc import memory
 from ipc.clock import MANUAL, Clock
 from ipc.counters import StageStatistics, read_checkpoint, write_checkpoint
+from ipc.distant import link
 from ipc.record import Array, Record, i64, length
-from ipc.ring import BY_INDEX, Ring, begin_at, create_ring, publish, ring_bytes, slot
+from ipc.ring import BY_INDEX, Inbox, Ring, begin_at, create_ring, publish, ring_bytes, slot
 
 REFERENCE: Final = "reference"
 INGEST: Final = "ingest"
 RISK: Final = "risk"
 MATCHING: Final = "matching"
+HISTORY: Final = "history"
 PENDING: Final = "pending"
 
 PENDING_MAX: Final = 1 << 18
@@ -54,7 +55,7 @@ SMALL_SLOTS: Final = 1 << 10
 EVENTS_OUT_MAX: Final = 1 << 12
 """Events that are handed out at a time."""
 
-RISK_READS, SINK_READS = range(2)
+RISK_READS, HISTORY_READS, SINK_READS = range(3)
 """Readers of the event rings."""
 
 FAULTS: Final = {
@@ -81,12 +82,14 @@ class PendingEvents(Record, align=64):
     slots: Array[EventSlot] = length(PENDING_MAX)
 
 
-def block_records(shards: int) -> dict[str, type[Record]]:
-    """The blocks of a venue's state with so many matching shards."""
+def block_records(shards: int, history: bool = True) -> dict[str, type[Record]]:
+    """The blocks of a venue's state with so many matching shards, with their histories or not."""
     found: dict[str, type[Record]] = {REFERENCE: ReferenceData, INGEST: IngestState}
     found[RISK] = RiskState
     kinds: dict[str, type[Record]]
     kinds = {MATCHING: MatchingState, PENDING: PendingEvents}
+    if history:
+        kinds[HISTORY] = HistoryState
     for name, record in kinds.items():
         found |= {f"{name}.{shard}": record for shard in range(shards)}
     return found
@@ -100,18 +103,22 @@ class Replica:
         shards: int,
         event_slots: int = EVENT_RING_SLOTS,
         blocks: Mapping[str, Block] | None = None,
+        history: bool = True,
     ) -> None:
         """Lay out private rings, and private zeroed blocks for those that are not given.
 
-        `event_slots`: of the largest event ring that the venue ever had.
+        `event_slots`: of the largest event ring that the venue ever had. `history`: keep what a
+        late gateway needs, as whoever takes snapshots must.
         """
         assert event_slots <= PENDING_MAX, "a durable venue has no larger event rings"
         link_stages()
+        link(call_note, HistoryState, Inbox)
+        self.history = history
         self.shards = shards
         self.blocks: dict[str, Block] = {}
         self._own: list[memory.Region] = []
         given = blocks or {}
-        for name, record in block_records(shards).items():
+        for name, record in block_records(shards, history).items():
             block = given.get(name)
             if block is None:
                 region = memory.allocate(record.size, f"replica.{name}")
@@ -137,6 +144,7 @@ class Replica:
         follower.ingest = IngestState(self.blocks[INGEST].address)
         follower.risk = RiskState(self.blocks[RISK].address)
         follower.shard_count = self.shards
+        follower.history_count = self.shards if self.history else 0
         follower.journaled = self._ring("decisions", RECORD_SLOTS, 1 + self.shards)
         follower.audited = follower.journaled.readers[0]
         follower.commands = self._ring("commands", SMALL_SLOTS, 1)
@@ -154,10 +162,23 @@ class Replica:
         self._events: list[Ring] = []
         self.statistics: list[StageStatistics] = []
         "Of each matching shard: its last checkpoint is there."
+        self._connect_shards(event_slots, clock)
+        self._payload = memory.allocate(PAYLOAD_BYTES_MAX, "replica.payload")
+        self._out = memory.allocate(EVENTS_OUT_MAX * MESSAGE_BYTES, "replica.out")
+        self._own += [self._payload, self._out]
+
+    def _connect_shards(self, event_slots: int, clock: Clock) -> None:
+        follower, risk = self.follower, self.follower.risk_ports
         for shard in range(self.shards):
             relay = self._ring(f"relay.{shard}", SMALL_SLOTS, 1)
-            events = self._ring(f"events.{shard}", 2 * event_slots, 2)
+            events = self._ring(f"events.{shard}", 2 * event_slots, 3)
             events.readers[SINK_READS].active = 0
+            events.readers[HISTORY_READS].active = int(self.history)
+            if self.history:
+                kept = HistoryState(self.blocks[f"{HISTORY}.{shard}"].address)
+                follower.histories[shard] = kept
+                follower.recorders.sources[shard].ring = events
+                follower.recorders.sources[shard].cursor = events.readers[HISTORY_READS]
             self._events.append(events)
             follower.relays[shard] = relay
             risk.events.sources[shard].ring = relay
@@ -172,9 +193,11 @@ class Replica:
             ports.telemetry.clock, statistics = clock, StageStatistics.allocate()
             ports.telemetry.statistics = statistics
             self.statistics.append(statistics)
-        self._payload = memory.allocate(PAYLOAD_BYTES_MAX, "replica.payload")
-        self._out = memory.allocate(EVENTS_OUT_MAX * MESSAGE_BYTES, "replica.out")
-        self._own += [self._payload, self._out]
+
+    def create_histories(self) -> None:
+        """Set up zeroed histories: of a venue that has not begun."""
+        for shard in range(self.follower.history_count):
+            create_history(self.follower.histories[shard])
 
     def begin(self, dseq: int, sequences: list[int], term: int = 0) -> None:
         """Stand behind decision `dseq` and the events `sequences`, as the blocks do."""
@@ -197,8 +220,8 @@ class Replica:
             events = self._events[shard]
             begin_at(events, applied)
             self._put_back(shard, events, sequence - applied)
-            reader = events.readers[SINK_READS]
-            reader.position = reader.seen = sequence
+            for index in (HISTORY_READS, SINK_READS):
+                events.readers[index].position = events.readers[index].seen = sequence
 
     def _put_back(self, shard: int, events: Ring, count: int) -> None:
         """Fill an event ring with what risk has not applied yet."""
@@ -236,7 +259,7 @@ class Replica:
     # --- following -----------------------------------------------------------------------------
 
     def apply(self, payload: memoryview | bytes, until: int = 0) -> None:
-        """Do again what the records of a payload say: those that follow `dseq`, without a gap.
+        """Do again what the records of a payload say: those behind `dseq`, without a gap.
 
         `until`: leave out the decisions behind this one. Raises Diverged, and then the replica is
         good for nothing before it begins anew.
@@ -245,7 +268,8 @@ class Replica:
         if until and self.dseq >= until:
             return
         self._payload.view[:size] = payload
-        taken, follower.until = 0, until
+        taken = bytes_until(self._payload.start, size, self.dseq)
+        follower.until = until
         while True:
             moved = follow(follower, self._payload.start + taken, size - taken)
             taken += moved
@@ -287,6 +311,17 @@ class Replica:
                 self._sink(shard, self._out.view[: count * MESSAGE_BYTES])
                 drained += count
         return drained
+
+    @property
+    def out_address(self) -> int:
+        """Where the events lie that a sink gets."""
+        return self._out.start
+
+    def lend(self, events: bytes | bytearray) -> int:
+        """Put events where kernels can read them, as many as fit; returns how many."""
+        count = min(len(events) // MESSAGE_BYTES, EVENTS_OUT_MAX)
+        self._out.view[: count * MESSAGE_BYTES] = events[: count * MESSAGE_BYTES]
+        return count
 
     def skip(self, dseqs: list[int]) -> None:
         """Let matching refuse these decisions; to be said before they come."""

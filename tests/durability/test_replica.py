@@ -53,6 +53,7 @@ class Followed:
         self.replica = Replica(config.venue.shards, config.rings.event_slots)
         for name, block in blocks_of(parts).items():
             copy(block, self.replica.blocks[name])
+        self.replica.create_histories()
         self.replica.begin(0, [0] * config.venue.shards)
         self.records: list[bytes] = []
 
