@@ -4,6 +4,7 @@ Frames are checked and replayed where they were read to, so that 10 million deci
 out of the page cache and none after it. Segments of the archive are decompressed on the way.
 """
 
+import weakref
 from collections.abc import Callable
 from typing import Final
 
@@ -38,6 +39,7 @@ class Window:
         self.bytes = np.frombuffer(self._region.view, PAYLOAD_DTYPE)
         "The block for checksums."
         self._source: Source = lambda offset, target: 0
+        self._release: Callable[[], object] = lambda: None  # closes what the source reads from
         self._start = 0  # offset in the segment of the block's first byte
         self._filled = 0  # bytes of the segment in the block
         self._reach = WINDOW_BYTES  # how much is read next time, wanted or not
@@ -48,7 +50,8 @@ class Window:
 
     def open_archived(self, storage: Storage, first_dseq: int) -> None:
         """Look at a segment in the archive; from now on offsets may only grow."""
-        stream = zstandard.ZstdDecompressor().stream_reader(storage.open_archived(first_dseq))
+        file = storage.open_archived(first_dseq)
+        stream = zstandard.ZstdDecompressor().stream_reader(file)
         position = 0
 
         def read(offset: int, target: memoryview) -> int:
@@ -71,6 +74,7 @@ class Window:
             return done
 
         self._begin(read)
+        self._release = weakref.finalize(self, file.close)
 
     def forget(self, offset: int) -> None:
         """Read what lies from `offset` on anew: it may have been written since.
@@ -99,5 +103,6 @@ class Window:
         return 0 if self._filled >= size else -1
 
     def _begin(self, source: Source) -> None:
+        self._release()
         self._source, self._start, self._filled = source, 0, 0
         self._reach = WINDOW_BYTES
