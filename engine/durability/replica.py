@@ -25,6 +25,7 @@ from engine.durability.format import PAYLOAD_BYTES_MAX
 from engine.durability.history.state import HistoryState, create_history
 from engine.intake import IngestState
 from engine.limits import EVENT_RING_SLOTS
+from engine.market.commands import link_special
 from engine.matching import MatchingState
 from engine.messages import MESSAGE_BYTES
 from engine.process import link_stages
@@ -112,6 +113,7 @@ class Replica:
         """
         assert event_slots <= PENDING_MAX, "a durable venue has no larger event rings"
         link_stages()
+        link_special()  # nobody need have made a book in this process
         link(call_note, HistoryState, Inbox)
         self.history = history
         self.shards = shards
