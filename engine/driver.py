@@ -17,7 +17,7 @@ from engine.topology import DRIVER, order_ring
 from engine.venue import VenueMemory
 from ipc import memory
 from ipc.clock import Clock, ticks, ticks_to_ns
-from ipc.counters import PROCESSES_MAX
+from ipc.counters import PROCESSES_MAX, DurableMark
 from ipc.histogram import Histogram, Percentiles, record
 from ipc.intrinsics import fence, read_monotonic
 from ipc.jit import inlined, kernel
@@ -46,6 +46,8 @@ class Drive(Record):
     orders: Ref[Ring]
     events: RingGroup
     "One ring of each matching shard, in their order."
+    durable: Ref[DurableMark]
+    "Events of later decisions are not taken: a crash could undo them."
     bell: Ref[Doorbell]
     round_trip: Ref[Histogram]
     "From the (intended) sending of a command to the arrival of its last event, ns."
@@ -124,9 +126,12 @@ def drain_ring(drive: Drive, shard: int) -> int:
     if arrived == 0:
         return 0
     now = ticks(drive.clock)
-    first = inbox.cursor.position
+    first, durable = inbox.cursor.position, drive.durable.dseq
     for index in range(arrived):
         event = Event(slot(inbox.ring, first + index))
+        if event.dseq > durable:
+            arrived = index
+            break
         if event.source != drive.source:
             continue
         if drive.received < drive.collected_max:
@@ -208,6 +213,7 @@ class Driver:
         drive.orders = venue.rings[order_ring(DRIVER)]
         resume(drive.orders)
         venue.point_at_events(drive.events, DRIVER)
+        drive.durable = venue.counters.durable
         drive.bell = venue.entry(DRIVER).bell
         drive.source = venue.source_number(DRIVER)
         drive.waiting.strategy = PARK

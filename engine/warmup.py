@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.config import Config, load
 from engine.driver import Driver, run_drive
-from engine.durability import committing
+from engine.durability import committing, recovery
 from engine.ingest import IngestPorts
 from engine.intake import IngestState
 from engine.market import commands
@@ -67,6 +67,7 @@ def warmups(config: Config) -> Iterator[Step]:
     yield "risk: accounts and events", link_risk
     yield "risk: orders", lambda: link(call_risk, RiskState, RiskPorts, int)
     yield "orders, phases, auctions", lambda: _fetch_special(helper)
+    is_durable = config.venue.durability == "durable"
     # In the compact layout one process, and so one loop, has all stages.
     config = replace(config, venue=replace(config.venue, layout="compact", durability="memory"))
     topology = plan(config, clients=(DRIVER,), cores=[0])
@@ -79,7 +80,9 @@ def warmups(config: Config) -> Iterator[Step]:
     yield "ring", lambda: (join(events, 0), leave(events, 0))
     driver = Driver(venue)
     yield "driver", lambda: run_drive(driver._drive, -1)
-    yield "journal", committing.warm_up
+    if is_durable:
+        yield "journal", committing.warm_up
+        yield "recovery", recovery.warm_up
 
 
 if __name__ == "__main__":
