@@ -16,6 +16,7 @@ from engine.limits import ACCOUNTS_MAX
 from engine.topology import TopologyError
 from ipc.errors import IpcError
 from tools.journal.commands import journal
+from tools.snapshots import snapshot
 from tools.terminal import emit, json_option, layout_option, name_option, stderr, stdout
 
 
@@ -233,6 +234,7 @@ def replay(
 
 
 main.add_command(journal)
+main.add_command(snapshot)
 
 
 @main.group()

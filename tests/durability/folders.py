@@ -1,33 +1,23 @@
 """Data folders for tests: a venue in this process runs commands, its decisions become a journal."""
 
-import time
 from pathlib import Path
 from typing import Any, Final
 
 from engine.config import Config
-from engine.durability import datadir, snapshot
-from engine.durability.blocks import Block
+from engine.durability import datadir
 from engine.durability.datadir import DataDir, Identity
 from engine.durability.file_storage import FileStorage
 from engine.durability.format import FrameBuffer, Position
-from engine.durability.snapshot_format import Moment, path_of
+from engine.durability.recovery import write_genesis
 from engine.durability.writer import JournalWriter
 from engine.inprocess import InProcessVenue
 from engine.messages import MESSAGE_BYTES, PLAIN_BYTES, CommandFlag, Message
-from engine.venue import VenueMemory
 from ipc import memory
 from ipc.ring import Ring
 
 SEGMENT_BYTES: Final = 1 << 20
 BATCH: Final = 2_000
 """Commands between two looks at the ring of decisions: no more than fit it."""
-
-
-def blocks_of(venue: VenueMemory) -> dict[str, Block]:
-    """The state of a venue."""
-    states = {"reference": venue.reference, "ingest": venue.ingest, "risk": venue.risk}
-    states |= {f"matching.{shard}": state for shard, state in enumerate(venue.matching)}
-    return {name: Block.of(state) for name, state in states.items()}
 
 
 class Recorder:
@@ -40,8 +30,7 @@ class Recorder:
         memory_of = self.venue.venue
         name, shards = config.venue.name, config.venue.shards
         begun = datadir.begin(path, Identity(name, shards, config.rings.event_slots))
-        moment = Moment(name, shards, config.rings.event_slots, 0, 0, (0,) * shards, time.time_ns())
-        snapshot.write(path_of(begun.snapshots, 0), blocks_of(memory_of), moment)
+        write_genesis(memory_of, begun)
         self.folder: DataDir = datadir.settle(begun)
         self._storage = FileStorage(path, SEGMENT_BYTES)
         self._writer = JournalWriter(self._storage, Position(), 1)
