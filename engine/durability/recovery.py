@@ -12,7 +12,7 @@ takes the same steps between those of others.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
@@ -190,6 +190,9 @@ def decision_needed(venue: VenueMemory, stages: Collection[str], least: int = 0)
 class Rebuild:
     """The states of the stages of a dead process, made anew."""
 
+    put: Callable[[Block, Block], None] = staticmethod(copy)
+    "How a state is put in its place; memory of another kind has another way."
+
     def __init__(
         self,
         venue: VenueMemory,
@@ -312,7 +315,7 @@ class Rebuild:
         hosted += [f"{MATCHING}.{shard}" for shard in self._shards]
         live = blocks_of(venue)
         for name in hosted:
-            copy(replica.blocks[name], live[name])
+            self.put(replica.blocks[name], live[name])
         for shard in self._shards:
             cursor = venue.cursor("decisions", topology.shards[shard])
             cursor.position = cursor.seen = replica.dseq
