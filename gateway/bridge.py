@@ -5,7 +5,8 @@
 
 One compiled call moves a whole batch; it takes the address of its port, because numba would look
 up the type of a port itself at each call (measured: 0.2 instead of 5 to 8 us). Events are
-consumed only after Python has applied them. The gateway sleeps in its event loop: it arms its
+consumed only after Python has applied them. An event is told only when its decision is durable:
+whoever moves that mark rings the bell, too. The gateway sleeps in its event loop: it arms its
 doorbell, whose eventfd the loop watches, looks at the ring once more, and whoever publishes
 events signals the eventfd.
 """
@@ -31,11 +32,12 @@ from engine.messages import (
 )
 from engine.topology import GATEWAY, INGEST, order_ring
 from engine.venue import VenueMemory
-from gateway.errors import EngineBusy, Stopping
+from gateway.errors import DiskFull, EngineBusy, Stopping
 from ipc import memory
 from ipc.clock import Clock, ticks
+from ipc.counters import FAILED, FULL, DurableMark
 from ipc.intrinsics import fence
-from ipc.jit import kernel
+from ipc.jit import inlined, kernel
 from ipc.record import Array, Record, Ref, i64, length
 from ipc.ring import (
     Ring,
@@ -43,7 +45,6 @@ from ipc.ring import (
     claim,
     consume,
     move_gate,
-    next_source,
     publish,
     ready,
     resume,
@@ -97,7 +98,10 @@ class Port(Record):
     events: RingGroup
     "One ring of each matching shard, in their order."
     shard: i64
-    "The one of which events were taken last."
+    "The one of which events were taken last; it is looked at last next time."
+    begins: Array[i64] = length(SHARDS_MAX)
+    "Events of each ring that this gateway knows already: they are passed over."
+    mark: Ref[DurableMark]
     bell: Ref[Doorbell]
     ingest_bell: Ref[Doorbell]
     matching_bells: Array[Ref[Doorbell]] = length(SHARDS_MAX)
@@ -108,10 +112,41 @@ class Port(Record):
 
 
 @kernel
+def pass_over(port: Port, shard: int) -> bool:
+    """Give back the events of a shard that are known already; whether they have all come."""
+    source = port.events.sources[shard]
+    left = port.begins[shard] - source.cursor.position
+    if left > 0:
+        count = ready(source.ring, source.cursor, left)
+        consume(source.cursor, count)
+        fence()
+        ring_bell(port.matching_bells[shard])
+        left -= count
+    return left <= 0
+
+
+@inlined
+def next_shard(port: Port, durable: int) -> int:
+    """The next shard, in turn, that has an event which may be told; -1 when none has."""
+    count = port.events.count
+    for step in range(1, count + 1):
+        shard = (port.shard + step) % count
+        source = port.events.sources[shard]
+        known = source.cursor.position < port.begins[shard]
+        if known and not pass_over(port, shard):
+            continue
+        if ready(source.ring, source.cursor, 1) == 0:
+            continue
+        if Event(slot(source.ring, source.cursor.position)).dseq <= durable:
+            return shard
+    return -1
+
+
+@kernel
 def take_events(port_address: int, applied: int, wanted: int) -> int:
     """Give back `applied` events, then copy up to `wanted` new ones of a shard; returns how many.
 
-    0 means that there are none and that the bell is armed.
+    0 means that there are none which may be told and that the bell is armed.
     """
     port = Port(port_address)
     group = port.events
@@ -123,26 +158,31 @@ def take_events(port_address: int, applied: int, wanted: int) -> int:
         waiting = done.ring.producer.position - done.cursor.position + applied
         if waiting >= done.ring.slot_count >> 1:
             ring_bell(port.matching_bells[port.shard])
-    shard = next_source(group)
+    durable = port.mark.dseq
+    shard = next_shard(port, durable)
     if shard < 0:
         arm(port.bell)
-        shard = next_source(group)
+        durable = port.mark.dseq
+        shard = next_shard(port, durable)
         if shard < 0:
             return 0
         port.bell.armed = 0
     port.shard = shard
     events, cursor = group.sources[shard].ring, group.sources[shard].cursor
-    count = ready(events, cursor, wanted)
-    first = cursor.position
-    for index in range(count):
-        address = slot(events, first + index)
+    waiting = ready(events, cursor, wanted)
+    first, count = cursor.position, 0
+    while count < waiting:
+        address = slot(events, first + count)
+        if Event(address).dseq > durable:
+            break
         source = Words(address)
-        target = Words(port.inbox + index * MESSAGE_BYTES)
+        target = Words(port.inbox + count * MESSAGE_BYTES)
         words = PLAIN_WORDS
         if Event(address).flags & EventFlag.TERMS:
             words = WORDS_PER_MESSAGE
         for word in range(words):
             target.words[word] = source.words[word]
+        count += 1
     return count
 
 
@@ -180,10 +220,13 @@ def free_slots(port_address: int) -> int:
 class Bridge:
     """The gateway's seat at the rings."""
 
-    def __init__(self, venue: VenueMemory, apply: Callable[[Any], None]) -> None:
+    def __init__(
+        self, venue: VenueMemory, apply: Callable[[Any], None], late: bool = False
+    ) -> None:
         """Join the event rings; `apply` gets every decoded event, those of a shard in order.
 
-        LateStart when the first event of a ring is not to be had any more.
+        LateStart when the first event of a ring is not to be had any more, unless `late` says
+        that the gateway will learn elsewhere what has passed: then `begin_behind` follows.
         """
         self.source = venue.source_number(GATEWAY)
         self._apply = apply
@@ -204,13 +247,16 @@ class Bridge:
         cursors = [venue.cursor(ring, GATEWAY) for ring in topology.event_rings]
         if not all(cursor.active for cursor in cursors):
             venue.join_events(GATEWAY)
-        passed = sum(cursor.position for cursor in cursors)
-        if passed != 0:
+        self.positions = [cursor.position for cursor in cursors]
+        "Events of each shard that had passed when this gateway came."
+        passed = sum(self.positions)
+        if passed != 0 and not late:
             raise LateStart(
                 f"{passed} events have passed before the gateway started: it keeps "
                 "orders and books from events alone and cannot know them; restart the venue"
             )
-        self.sequence = resume(port.orders)
+        port.mark = self._mark = venue.counters.durable
+        self.sequence = self._begun = resume(port.orders)
         "Source sequence of the last command submitted."
         self._reserve = port.orders.slot_count // CANCEL_RESERVE
         self._free = free_slots(port.address)
@@ -247,6 +293,18 @@ class Bridge:
             self._loop.remove_reader(self._descriptor)
         self._fence.check()
         self._venue.leave_events(GATEWAY)
+
+    def begin_behind(self, sequences: Sequence[int]) -> None:
+        """Begin with the events after these, one number for each shard."""
+        pairs = enumerate(zip(sequences, self.positions, strict=True))
+        for shard, (sequence, position) in pairs:
+            assert sequence >= position, f"events {position} to {sequence} would be missing"
+            self._port.begins[shard] = sequence
+
+    def is_mine(self, event: Any) -> bool:
+        """Whether an event answers a command of this gateway, not of one before in its seat."""
+        mine: bool = event.source == self.source and event.source_sequence > self._begun
+        return mine
 
     @property
     def shard(self) -> int:
@@ -291,13 +349,20 @@ class Bridge:
 
         They leave at the end of this turn of the loop. EngineBusy, and none is sent, when the
         order ring has no room for all; one that takes nothing back must leave the room that is
-        kept for cancels. Stopping when the bridge is closed.
+        kept for cancels. DiskFull when only what takes something back can still be journaled.
+        Stopping when the bridge is closed, or the journal has failed.
         """
-        if self._closed:
-            raise Stopping("the venue stops; nothing was sent")
         count = len(commands)
         assert 0 < count <= COMMANDS_PER_FLUSH_MAX, f"submit_all: {count} commands"
         takes_back = all(values["kind"] in TAKES_BACK for values in commands)
+        state = self._mark.state
+        if self._closed or state == FAILED:
+            raise Stopping("the venue stops; nothing was sent")
+        if state == FULL and not takes_back:
+            raise DiskFull(
+                "the disk has no room for more of the journal; nothing was sent; cancels, phases "
+                "and rules are still taken"
+            )
         wanted = count + (0 if takes_back else self._reserve)
         if self._free - self._pending < wanted:
             self._free = free_slots(self._port.address)

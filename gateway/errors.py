@@ -35,6 +35,7 @@
     ├── InternalError 500, 130    a bug
     ├── EngineBusy 503, 131       the order ring is full; nothing was sent
     ├── Stopping 503, 132         the venue ends
+    ├── DiskFull 503, 136         no room for the journal; only what takes risk back is taken
     ├── EngineTimeout 504, 133    no answer in time; the command may still be executed
     └── EngineRefusal 2xx to 4xx  the engine's own reason, see gateway.refusals
 
@@ -307,6 +308,12 @@ class Stopping(GatewayError):
     """The venue ends while the request waits."""
 
     status, number, code, title = 503, 132, "stopping", "The venue is stopping"
+
+
+class DiskFull(GatewayError):
+    """There is no room for more of the journal; nothing was sent."""
+
+    status, number, code, title = 503, 136, "disk_full", "The disk is full"
 
 
 class EngineTimeout(GatewayError):

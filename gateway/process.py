@@ -15,6 +15,7 @@ from typing import Final
 import uvloop
 from aiohttp import web
 
+from engine.durability.history import Recall
 from engine.membership import Fence, settle_in
 from engine.topology import ProcessPlan
 from engine.venue import VenueMemory
@@ -36,18 +37,24 @@ class PortTaken(Exception):
     """The configured address cannot be listened on; the message says why and what to do."""
 
 
-def serve_gateway(venue: VenueMemory, plan: ProcessPlan, bound: socket.socket | None = None) -> int:
+def serve_gateway(
+    venue: VenueMemory,
+    plan: ProcessPlan,
+    bound: socket.socket | None = None,
+    recall: Recall | None = None,
+) -> int:
     """Be the gateway until the venue stops; returns the exit code of the process.
 
     `bound`: where to listen, of a supervisor that keeps the address for the next gateway, so that
-    who connects meanwhile has to wait and is not refused.
+    who connects meanwhile has to wait and is not refused. `recall` tells a gateway that starts
+    late, or again, what has passed.
     """
     entry = venue.entry(plan.name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settle_in(venue, plan)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(venue, entry, bound))
+            runner.run(_serve(venue, entry, bound, recall))
     except PortTaken as error:
         _record(entry, str(error))
         print(f"{plan.name}: {error}", file=sys.stderr, flush=True)
@@ -85,7 +92,12 @@ def _taken(host: str, port: int, error: OSError) -> PortTaken:
     )
 
 
-async def _serve(venue: VenueMemory, entry: ProcessEntry, bound: socket.socket | None) -> None:
+async def _serve(
+    venue: VenueMemory,
+    entry: ProcessEntry,
+    bound: socket.socket | None,
+    recall: Recall | None,
+) -> None:
     """Serve until the venue stops; raises what the bridge failed with."""
     settings = venue.config.gateway
     loop = asyncio.get_running_loop()
@@ -99,7 +111,7 @@ async def _serve(venue: VenueMemory, entry: ProcessEntry, bound: socket.socket |
     # It logs, with a traceback, each request that is not HTTP: anybody could fill the disk.
     # Errors of handlers are logged by gateway.http.guard.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    service = Service(venue)
+    service = Service(venue, recall)
     runner = web.AppRunner(
         build_app(service),
         access_log=None,

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from engine.durability.history import Recall
 from engine.messages import EventKind
 from engine.risk.views import RiskViews
 from engine.venue import VenueMemory
@@ -26,20 +27,27 @@ CLOCK: Final = int(EventKind.CLOCK)
 class Service:
     """Everything that the handlers of requests need."""
 
-    def __init__(self, venue: VenueMemory) -> None:
-        """Take the gateway's seat at the rings of `venue`; LateStart when it is too late."""
+    def __init__(self, venue: VenueMemory, recall: Recall | None = None) -> None:
+        """Take the gateway's seat at the rings of `venue`.
+
+        `recall` tells what has passed already; without it LateStart if anything has.
+        """
         self.venue = venue
         self.config = venue.config
         self.view = VenueView(venue.config)
         self.market_data = MarketData(venue.config)
         self.feed = Feed(venue.config, self.view, self.market_data)
-        self.bridge = Bridge(venue, self._apply)
+        self.bridge = Bridge(venue, self._apply, late=recall is not None)
         self.entry = OrderEntry(venue.config, self.view, self.bridge)
         self.administration = Administration(venue.config, self.view, self.entry)
         self.governing = Governing(venue.config, self.view, self.entry)
         self.risk = RiskViews(venue.risk, len(venue.config.assets))
         self.counts = Counts()
-        self._source = self.bridge.source
+        if recall is not None:
+            with recall(self.bridge.positions) as recalled:
+                self.view.take_over(recalled.pasts)
+                self.market_data.take_over(recalled.pasts, recalled.books)
+            self.bridge.begin_behind(self.view.sequences)
 
     def start(self, failed: Callable[[BaseException], None]) -> None:
         """Begin to follow events; see Bridge.start."""
@@ -63,7 +71,7 @@ class Service:
     def _apply(self, event: Any) -> None:
         shard = self.bridge.shard
         self.view.apply(event, shard)
-        mine = event.source == self._source
+        mine = self.bridge.is_mine(event)
         if mine and event.kind == REPLACED:
             self.entry.replaced(event)
         if not (mine and self.entry.is_check(event)):

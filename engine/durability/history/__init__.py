@@ -10,6 +10,8 @@ from engine.durability.history.reading import (
     PastAccount,
     PastInstrument,
     PastOrder,
+    Recall,
+    Recalled,
     read_past,
 )
 from engine.durability.history.state import (
@@ -39,6 +41,8 @@ __all__ = [
     "PastAccount",
     "PastInstrument",
     "PastOrder",
+    "Recall",
+    "Recalled",
     "create_history",
     "note_event",
     "note_events",

@@ -3,7 +3,8 @@
 Reads a `HistoryState` that nobody changes meanwhile, between two commands: a replica's own.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -116,6 +117,20 @@ class Past:
                 kept = _values(_TERMS, view, terms.address - state.address + index * KeptTerms.size)
             traded = (order.traded_high << LOW_BITS) + order.traded_low
             yield PastOrder(order, kept, traded, _fills(state, view, order))
+
+
+class Recalled(NamedTuple):
+    """All that a late gateway begins with."""
+
+    pasts: Sequence[Past]
+    "Of each matching shard, in their order."
+    books: Mapping[int, Sequence[Any]]
+    "The BOOKED events of a snapshot of each instrument, by number; none for an empty book."
+
+
+Recall = Callable[[Sequence[int]], AbstractContextManager[Recalled]]
+"""Tells what has passed until an event of each shard, none of them before the one that is given
+for it; the memory from which a past is read is there until the context ends."""
 
 
 def read_past(state: HistoryState) -> Past:
