@@ -35,12 +35,13 @@ check: $(STAMPS)/check ## Formatting, lint, types, import rules: seconds
 	$(BIN)/lint-imports
 
 test: $(STAMPS)/test ## The whole suite: compiled, with bounds checks, interpreted
+	@echo "== compiling twice, with and without bounds checks: minutes if nothing is in the cache"
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m engine.warmup & checked=$$!; \
+	    $(BIN)/python -m engine.warmup && wait $$checked
 	@echo "== tests 1/3: everything, compiled"
-	$(BIN)/python -m engine.warmup
 	$(BIN)/python -m pytest $(BESIDE)
-	@echo "== tests 2/3: unit and property tests, compiled with bounds checks"
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m engine.warmup
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(BESIDE) -m "not system and not once"
+	@echo "== tests 2/3: tests that lead the stages through everything, with bounds checks"
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(BESIDE) -m checked
 	@echo "== tests 3/3: tests of kernels, interpreted"
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(BESIDE) -m interpreted
 

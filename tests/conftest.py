@@ -14,26 +14,29 @@ settings.register_profile("suite", deadline=None, derandomize=True, database=Non
 settings.register_profile("explore", deadline=None, derandomize=False)
 settings.load_profile("suite")  # unless pytest is given --hypothesis-profile
 
-ONCE = (
-    "test_twin",
-    "test_house_style",
-    "test_config",
-    "test_rules",
-    "test_layouts",
-    "test_bench_",
-    "test_adversaries",
-    "test_liquidations",
-    "test_demands",
+CHECKED = (
+    "test_bounded_work",
+    "test_engine_corners",
+    "test_marketdata",
+    "test_matching_properties",
+    "test_matching_stage",
+    "test_order_terms",
+    "test_replica",
+    "test_risk_properties",
+    "test_shards",
+    "test_storm",
 )
-"""How the names of files begin whose tests run in one mode: those that run no compiled code, and
-those that take long while others run the same code with bounds checks."""
+"""How the names of files begin whose tests lead the stages through everything that they do: they
+run with bounds checks, too. The others run the same code on less, or no compiled code."""
 
-ONCE_FOLDERS = ("gateway", "tools")
-"""Folders with tests of Python around the engine."""
+CHECKED_FOLDERS = ("ipc",)
+"""Folders whose tests do so, all of them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need not run again with bounds checks."""
+    """Mark the tests that run again with bounds checks."""
     for item in items:
-        if item.path.name.startswith(ONCE) or item.path.parent.name in ONCE_FOLDERS:
-            item.add_marker("once")
+        if item.get_closest_marker("system") or item.get_closest_marker("once"):
+            continue
+        if item.path.name.startswith(CHECKED) or item.path.parent.name in CHECKED_FOLDERS:
+            item.add_marker("checked")

@@ -31,6 +31,7 @@ pytestmark = [
 ]
 TWO_CORES = len(os.sched_getaffinity(0)) > 1
 MESSAGES = 3_000
+TAKEN = SCENARIOS[1:3]
 
 
 def quiet() -> Console:
@@ -49,12 +50,15 @@ def region_of(stream: Any) -> memory.Region:
 
 @pytest.fixture(scope="module")
 def result() -> dict[str, Any]:
-    return book.run(quiet(), 1, messages_max=MESSAGES, peer_seconds=0.001)
+    """Of two scenarios: each pass has half a gigabyte put in place, which takes its time."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(book, "SCENARIOS", TAKEN)
+        return book.run(quiet(), 1, messages_max=MESSAGES, peer_seconds=0.001)
 
 
 def test_every_scenario_has_its_figures_worst_first(result: dict[str, Any]) -> None:
     rows = result["scenarios"]
-    assert set(rows) == {scenario.name for scenario in SCENARIOS}
+    assert set(rows) == {scenario.name for scenario in TAKEN}
     rates = [row["in_process_msgs_per_s"] for row in rows.values()]
     assert rates == sorted(rates)
     assert result["worst_in_process_msgs_per_s"] == rates[0]

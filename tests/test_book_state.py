@@ -81,7 +81,7 @@ def play(engine: Engine, commands: list[Any], every: int, ledger: Ledger) -> Non
 @pytest.mark.parametrize("name", PRESETS)
 def test_books_are_in_order_after_every_command(name: str) -> None:
     habits = PRESETS[name]
-    stream = bulk(50, 150 if INTERPRETED else 250, habits, INSTRUMENTS)
+    stream = bulk(50, 150, habits, INSTRUMENTS)
     ledger = Ledger()
     with engine_for(stream.market) as engine:
         play(engine, stream.commands, 1, ledger)
@@ -92,7 +92,7 @@ def test_books_are_in_order_after_every_command(name: str) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_books_are_in_order_in_long_streams(name: str) -> None:
-    stream = bulk(51, 400 if INTERPRETED else 2_500, PRESETS[name], INSTRUMENTS)
+    stream = bulk(51, 400 if INTERPRETED else 1_500, PRESETS[name], INSTRUMENTS)
     with engine_for(stream.market) as engine:
         play(engine, stream.commands, 61, Ledger())
 

@@ -11,7 +11,6 @@ import pytest
 from engine.limits import CHECKPOINT_INTERVAL
 from engine.messages import EventKind, RejectReason
 from ipc.counters import Checkpoint, read_checkpoint
-from ipc.jit import INTERPRETED
 from tests.bulk_streams import CALM, DEEP, WIDE, Habits, bulk
 from tests.lone_stage import Stage, decisions_of, renamed, run
 from tools.twin import Decision, Event, Exchange
@@ -22,7 +21,7 @@ from tools.twin import Decision, Event, Exchange
     [(1, CALM, 8_000), (2, DEEP, 8_000), (3, WIDE, 40), (4, WIDE, 5)],
 )
 def test_the_stage_agrees_with_its_twin(seed: int, habits: Habits, chunks_max: int) -> None:
-    stream = bulk(seed, 4_000 if INTERPRETED else 8_000, habits, 2)
+    stream = bulk(seed, 4_000, habits, 2)
     decisions = [renamed(each) for each in decisions_of(stream.market, stream.commands)]
     exchange = Exchange(stream.market.instruments, chunks_max=chunks_max)
     expected = [event for decision in decisions for event in exchange.decide(decision)]

@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 MODES = pytest.mark.parametrize("mode", [BY_INDEX, BY_SLOT], ids=["by index", "by slot"])
-KILLS = 25
+KILLS = 12
 SLOTS, SLOT_BYTES, BATCH = 256, 64, 24
 
 

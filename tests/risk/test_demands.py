@@ -6,11 +6,10 @@ import pytest
 
 from engine.messages import CommandKind, Phase, Side
 from engine.rules import RuleNumber
-from ipc.jit import INTERPRETED
 from tests.risk.storm import Storm
 from tools.twin.risk import Demand
 
-STEPS = 1_000 if INTERPRETED else 3_000
+STEPS = 1_000
 
 TICKS = 3
 """Rounds at the end: a TICK values all positions, and lets liquidations be tried again."""

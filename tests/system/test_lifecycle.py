@@ -22,7 +22,7 @@ def get(venue, path):
 
 def test_up_serves_status_tells_and_ctrl_c_ends_everything(venues):
     venue = venues("--layout", "compact").wait_ready()
-    status = venue.status()
+    status = last_json(run_okimi("status", "--name", venue.name, "--json"))
     assert status["ready"] is True
     assert status["durability"] == "memory"
     assert status["durable_seq"] is None
