@@ -20,6 +20,7 @@ DurabilityError
 │   ├── DataDirForeign     the folder belongs to another venue, or to no venue
 │   └── DataDirChanged     the configuration is not the one the venue began with
 ├── EventsGone             events that are no longer kept, or cannot be derived any more
+├── EventsRotten           a file of the event log is damaged; all can be made again
 └── Diverged               deriving state again gave something else than was written down
 """
 
@@ -102,6 +103,10 @@ class DataDirChanged(DataDirError):
 
 class EventsGone(DurabilityError):
     """Events were asked for that are no longer kept; the message names the first that is."""
+
+
+class EventsRotten(DurabilityError):
+    """A file of the materialised event log cannot be used; the message says how to make it anew."""
 
 
 class Diverged(DurabilityError):

@@ -5,15 +5,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from engine.durability.packing import unpack
 from engine.durability.reader import Frame
 from engine.messages import (
-    MESSAGE_BYTES,
-    PLAIN_BYTES,
-    CommandFlag,
     CommandKind,
     Decision,
     Listing,
-    Message,
     RejectReason,
     Scope,
     slot_dtype,
@@ -26,7 +23,6 @@ SLOTS: Final = slot_dtype(Decision)
 """A decision with room for its terms, which are zero where it has none."""
 
 _CODEC: Final = Codec(Decision)
-_FLAGS: Final = Message.fields["flags"].offset
 
 OF_NO_INSTRUMENT: Final = (
     CommandKind.TICK,
@@ -51,20 +47,7 @@ OF_ACCOUNT: Final = (
 
 def slots_of(frame: Frame) -> Any:
     """The decisions of a frame as an array of SLOTS, copied."""
-    count = frame.last_dseq - frame.first_dseq + 1
-    raw = np.frombuffer(frame.payload, np.uint8)
-    made = np.zeros((count, MESSAGE_BYTES), np.uint8)
-    if len(raw) == count * PLAIN_BYTES:  # none has terms
-        made[:, :PLAIN_BYTES] = raw.reshape(count, PLAIN_BYTES)
-    else:
-        start = 0
-        for row in range(count):
-            has_terms = frame.payload[start + _FLAGS] & CommandFlag.TERMS
-            end = start + (MESSAGE_BYTES if has_terms else PLAIN_BYTES)
-            made[row, : end - start] = raw[start:end]
-            start = end
-        assert start == len(raw), "a frame that was checked has other records than it says"
-    return made.reshape(-1).view(SLOTS)
+    return unpack(frame.payload, frame.last_dseq - frame.first_dseq + 1, SLOTS)
 
 
 def decode(rows: Any) -> list[Any]:

@@ -179,7 +179,6 @@ def events_table(rows: Rows, names: Names) -> list[Column]:
         enumerated(rows, "reason", "reason", RejectReason, rows["reason"] != 0),
         number(rows, "source"),
         number(rows, "source_sequence"),
-        number(rows, "stamp_ticks"),
     ]
 
 
@@ -195,7 +194,7 @@ def _terms_columns(rows: Rows, names: Names, terms: Any) -> list[Column]:
 
 def trades_table(rows: Rows, names: Names) -> list[Column]:
     """One row for each trade among the events."""
-    trades = _as(rows[rows["kind"] == EventKind.TRADE], TradeEvent)
+    trades = _as(rows, TradeEvent)[rows["kind"] == EventKind.TRADE]
     every = np.ones(len(trades), np.bool_)
     auction = (trades["flags"] & EventFlag.AUCTION != 0).astype(np.int64)
     return [
