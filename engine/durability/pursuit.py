@@ -44,16 +44,6 @@ def skips_in(frame: Frame) -> list[int]:
     return found
 
 
-def warm_up() -> None:
-    """Compile what follows a journal, on a replica of nothing."""
-    replica = Replica(1)
-    address = replica.blocks["reference"].address
-    find_skip(address, 0)
-    replica.begin(0, [0])
-    replica.apply(b"")
-    replica.free()
-
-
 @dataclass(frozen=True, slots=True)
 class Start:
     """Where following begins."""

@@ -8,7 +8,10 @@ hold it says so and stores nothing any more, while the venue goes on: a person m
 
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from engine.durability.committing import data_dir_of, shortened
@@ -16,7 +19,7 @@ from engine.durability.datadir import DataDir, attach
 from engine.durability.errors import Diverged, JournalError, SnapshotError, StorageError
 from engine.durability.file_storage import FileStorage
 from engine.durability.pursuit import Pursuit
-from engine.durability.snapshot_job import BLIND, DIFFERS, NICENESS, Schedule, say
+from engine.durability.snapshot_job import BLIND, DIFFERS, NICENESS, Schedule, give_up_old, say
 from engine.membership import EXIT_FENCED, settle_in
 from engine.topology import JOURNAL, ProcessPlan
 from engine.venue import VenueMemory
@@ -24,6 +27,10 @@ from ipc.counters import DEAD, RUNNING, STOPPED, read_checkpoint
 
 IDLE_SECONDS: Final = 0.02
 """Between two looks at the durable mark when nothing is new."""
+
+
+BEAT_SECONDS: Final = 0.05
+"""Between two beats beside work on files."""
 
 
 class CheckpointAudit:
@@ -68,7 +75,8 @@ class Shadow:
         self.entry, self.settings = venue.entry(plan.name), settings
         self.audit = CheckpointAudit(len(venue.topology.shards))
         self.storage = FileStorage(folder.path, settings.segment_mb << 20)
-        self.pursuit = Pursuit(folder, self.storage, self.mark.dseq)
+        with self.beating():
+            self.pursuit = Pursuit(folder, self.storage, self.mark.dseq)
         begun = self.pursuit.start.found
         for words in begun.passed_over:
             say(words)
@@ -92,12 +100,15 @@ class Shadow:
             self._listen()
         if self.schedule.is_due(self.pursuit.dseq) and self.pursuit.is_at_rest:
             self.take()
+            with self.beating():
+                give_up_old(self.pursuit.folder, self.storage, keep=self.settings.archive)
         return progress
 
     def take(self) -> None:
         """Take a snapshot; one for which there is no room is tried again later."""
         try:
-            stored = self.pursuit.store(self.settings.snapshots_kept, lambda *_: self.beat())
+            with self.beating():
+                stored = self.pursuit.store(self.settings.snapshots_kept)
         except StorageError as error:
             say(str(error))
             self.schedule.failed()
@@ -108,6 +119,23 @@ class Shadow:
     def beat(self) -> None:
         """Show that this process lives."""
         self.entry.heartbeat.word.value = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Beat beside work on files, which may take long."""
+        done = threading.Event()
+
+        def beat_on() -> None:
+            while not done.wait(BEAT_SECONDS):
+                self.beat()
+
+        thread = threading.Thread(target=beat_on, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def _listen(self) -> None:
         """Remember what the live stages tell of themselves."""
@@ -152,7 +180,7 @@ def serve_shadow(venue: VenueMemory, plan: ProcessPlan) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settle_in(venue, plan)
     os.nice(NICENESS)
-    epoch = entry.epoch
+    epoch = venue.epoch
 
     def is_over() -> bool:
         return bool(asked) or venue.counters.stop.value != 0 or entry.epoch != epoch

@@ -13,11 +13,12 @@ from typing import Final
 
 from engine.durability.committing import data_dir_of
 from engine.durability.datadir import DataDir, attach
-from engine.durability.errors import Diverged, DurabilityError
+from engine.durability.errors import Diverged, DurabilityError, JournalError, StorageError
 from engine.durability.file_storage import FileStorage
 from engine.durability.pursuit import Pursuit
+from engine.durability.retention import retire
 from engine.durability.snapshot import Progress
-from engine.durability.snapshot_folder import KEPT
+from engine.durability.snapshot_folder import KEPT, whole
 from engine.durability.snapshot_format import Snapshot
 from engine.durability.storage import Storage
 from engine.membership import die_with_parent
@@ -32,6 +33,9 @@ minute."""
 
 RETRY_SECONDS: Final = 60
 """Pause before a snapshot is tried again for which the disk had no room."""
+
+SNAPSHOTS_BEHIND: Final = 2
+"""The journal goes back to the second newest whole snapshot: the newest may be damaged later."""
 
 DIFFERS: Final = 1
 """Following the journal gave something else than the venue did."""
@@ -110,6 +114,20 @@ def take_snapshot(
     return Taken(stored, begun, start.passed_over, followed - began, time.monotonic() - followed)
 
 
+def give_up_old(folder: DataDir, storage: FileStorage, *, keep: bool) -> None:
+    """Retire the segments behind the second newest snapshot, which is verified for that.
+
+    What cannot be archived stays in the journal, and the operator is told.
+    """
+    moments = whole(folder.snapshots, SNAPSHOTS_BEHIND)
+    if len(moments) < SNAPSHOTS_BEHIND:
+        return
+    try:
+        retire(storage, moments[0], keep=keep)
+    except (StorageError, JournalError) as error:
+        say(f"old segments stay in the journal: {error}")
+
+
 def run_snapshot_job(venue: VenueMemory) -> int:
     """The main of a process that takes one snapshot and ends; returns its exit code.
 
@@ -124,6 +142,8 @@ def run_snapshot_job(venue: VenueMemory) -> int:
     try:
         folder = attach(data_dir_of(venue.config))
         taken = take_snapshot(folder, storage, mark.dseq, settings.snapshots_kept)
+        mark.snapshot_dseq = mark.shadow_dseq = taken.snapshot.moment.dseq
+        give_up_old(folder, storage, keep=settings.archive)
     except DurabilityError as error:
         if isinstance(error, Diverged):
             mark.shadow_state = DIFFERS
@@ -133,7 +153,6 @@ def run_snapshot_job(venue: VenueMemory) -> int:
         storage.close()
     for words in taken.passed_over:
         say(words)
-    mark.snapshot_dseq = mark.shadow_dseq = taken.snapshot.moment.dseq
     return 0
 
 

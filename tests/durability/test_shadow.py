@@ -12,6 +12,7 @@ import pytest
 from engine.durability import shadow as shadows
 from engine.durability import snapshot_folder
 from engine.durability.errors import Diverged, StorageFull
+from engine.durability.pursuit import Pursuit
 from engine.durability.shadow import CheckpointAudit, Shadow, serve_shadow
 from engine.durability.snapshot_format import path_of
 from engine.durability.snapshot_job import (
@@ -24,7 +25,7 @@ from engine.durability.snapshot_job import (
 from engine.membership import EXIT_FENCED
 from engine.topology import DRIVER, JOURNAL, SHADOW, plan
 from engine.venue import create, create_private
-from ipc.counters import RUNNING, STARTING, STOPPED, write_checkpoint
+from ipc.counters import RUNNING, STARTING, STOPPED, begin_life, write_checkpoint
 from tests.durability.deciding import wait_until
 from tests.durability.folders import Recorder
 from tests.durability.small_state import flip
@@ -63,7 +64,7 @@ class Watched:
 
     def fork(self, main):
         """A process of the venue."""
-        self.entry.state = STARTING
+        self.venue.epoch = begin_life(self.entry)
         sys.stdout.flush()
         self.pid = os.fork()
         if self.pid == 0:
@@ -172,6 +173,35 @@ def test_checkpoints_of_the_venue_are_compared_with_its_own(watched):
         shadow._compare()
 
 
+def test_old_segments_go_when_two_snapshots_know_them(watched):
+    venue = watched(snapshot_minutes=1)
+    storage = venue.recorder._storage
+    shadow = None
+    for seed in range(1, 4):
+        segments = storage.segments()
+        while storage.segments() == segments or len(storage.segments()) < 2:
+            venue.run(seed, 2_000)
+        shadow = shadow or venue.shadow()
+        shadow.schedule._due_at = 0.0
+        shadow.turn()
+    moments = venue.snapshots
+    assert storage.segments()[0] <= moments[-2] < storage.segments()[1]
+    assert storage.archived()[0] == 1
+    # From the beginning on it can still be done again, out of the archive.
+    again = Pursuit(venue.recorder.folder, storage, venue.mark.dseq, 0)
+    assert list(again.follow(venue.mark.dseq))[-1] == venue.recorder.last
+    assert again.replica.state_hashes == shadow.pursuit.replica.state_hashes
+    again.free()
+
+
+def test_work_on_files_does_not_stop_the_heart(watched):
+    venue = watched()
+    shadow = venue.shadow()
+    before = venue.entry.heartbeat.word.value
+    with shadow.beating():
+        wait_until(lambda: venue.entry.heartbeat.word.value > before)
+
+
 def test_an_audit_remembers_what_is_ahead():
     audit = CheckpointAudit(2)
     for sequence in (100, 200, 300):
@@ -275,9 +305,9 @@ def test_a_shadow_that_has_a_successor_leaves_all_alone(watched):
     venue.run(1)
     venue.fork(lambda: serve_shadow(venue.venue, venue.plan))
     wait_until(lambda: venue.mark.shadow_dseq == venue.recorder.last)
-    venue.entry.epoch += 1
+    begin_life(venue.entry)
     assert venue.ended() == EXIT_FENCED
-    assert venue.entry.state == RUNNING, "that is its successor's"
+    assert venue.entry.state == STARTING, "that is its successor's"
     assert venue.snapshots == [0]
 
 
