@@ -25,7 +25,7 @@ from engine.durability.following import learn_commands, relay_to
 from engine.durability.reader import JournalReader
 from engine.durability.replica import INGEST, MATCHING, REFERENCE, RISK, Replica
 from engine.durability.republishing import count_same, publish_events
-from engine.durability.snapshot_folder import load_newest, store
+from engine.durability.snapshot_folder import load_newest, newest, store
 from engine.durability.snapshot_format import Moment
 from engine.messages import MESSAGE_BYTES
 from engine.stage import copy_words
@@ -187,6 +187,20 @@ def decision_needed(venue: VenueMemory, stages: Collection[str], least: int = 0)
     return min(max(least, *(venue.cursor("decisions", name).position for name in shards)), end)
 
 
+def may_begin_with(venue: VenueMemory, stages: Collection[str], moment: Moment) -> bool:
+    """Whether a snapshot has no event that a dead shard among the stages had still to publish.
+
+    Whoever takes snapshots follows the journal, and can be ahead of matching. Its events up to the
+    snapshot would be made by nobody.
+    """
+    topology = venue.topology
+    return all(
+        moment.eseqs[shard] <= venue.rings[topology.event_rings[shard]].producer.position
+        for shard, name in enumerate(topology.shards)
+        if name in stages
+    )
+
+
 class Rebuild:
     """The states of the stages of a dead process, made anew."""
 
@@ -339,7 +353,10 @@ def rebuild_stages(
     folder, entry = attach(data_dir), venue.entry(plan.name)
     replica = replica_of(venue, history=False)
     need = decision_needed(venue, plan.stages, max(skips, default=0))
-    found = load_newest(folder.snapshots, replica.blocks, at_most=need).snapshot.moment
+    latest = need
+    while not may_begin_with(venue, plan.stages, newest(folder.snapshots, latest).snapshot.moment):
+        latest = newest(folder.snapshots, latest).snapshot.moment.dseq - 1
+    found = load_newest(folder.snapshots, replica.blocks, at_most=latest).snapshot.moment
     replica.begin(found.dseq, list(found.eseqs), found.term)
     replica.skip(sorted(skips))
     storage = storage_of(venue, data_dir)
