@@ -37,6 +37,8 @@ class Follower(Record):
     shard_count: i64
     matching: Array[Ref[MatchingState]] = length(SHARDS_MAX)
     matching_ports: Array[MatchingPorts] = length(SHARDS_MAX)
+    audits: i64
+    "1: ingest and risk do it again, too; 0: matching alone."
     journaled: Ref[Ring]
     audited: Ref[Cursor]
     "Records up to here have been made again by ingest and risk."

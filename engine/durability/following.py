@@ -307,7 +307,8 @@ def follow(follower: Follower, address: int, size: int) -> int:
             fed = feed(follower, address + taken, size - taken)
         taken += fed
         progress = fed + match(follower)
-        progress += audit(follower)
+        if follower.audits != 0:
+            progress += audit(follower)
     return taken
 
 

@@ -103,3 +103,23 @@ def test_a_replica_comes_to_the_same_state(followed: Any, shards: int) -> None:
     both.run(stream(1, 400 if INTERPRETED else 20_000))
     both.follow(2)
     both.check()
+
+
+def test_matching_alone_makes_the_same_books(followed: Any) -> None:
+    config = sharded_config(2, FUNDS)
+    both = followed(config)
+    alone = Replica(2, config.rings.event_slots, history=False, audits=False)
+    for name, block in both.replica.blocks.items():
+        if name in alone.blocks:
+            copy(block, alone.blocks[name])
+    alone.begin(0, [0, 0])
+    both.run(stream(3, 400 if INTERPRETED else 20_000))
+    for start in range(0, len(both.records), 1000):
+        alone.apply(b"".join(both.records[start : start + 1000]))
+    assert alone.dseq == len(both.records)
+    both.follow(4)
+    assert alone.state_hashes == both.replica.state_hashes
+    for shard in range(2):
+        name = f"matching.{shard}"
+        assert not list(differences(alone.blocks[name], both.replica.blocks[name]))
+    alone.free()
