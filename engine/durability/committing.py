@@ -52,7 +52,7 @@ RECORDS_MAX: Final = PAYLOAD_BYTES_MAX // PLAIN_BYTES
 ROUNDS_PER_BEAT: Final = 256
 """Turns of the compiled loop between two looks at the clock."""
 
-TURN_NS: Final = 20_000_000
+TURN_NS: Final = 100_000_000
 """How long the compiled part may wait for decisions before Python has its turn: signals, header
 copies, disk space."""
 
@@ -256,6 +256,7 @@ class Committer:
         released = release(self.committing, self.writer.bytes - before)
         assert released == durable, "Committer: ring and journal count differently"
         self.size = 0
+        self.writer.copy_header()
         return True
 
     def drain(self) -> None:

@@ -21,9 +21,9 @@ PIECE_BYTES: Final = 256 << 10
 """Written and synced at a time: as much as the largest frame, so a commit that comes in between
 waits no longer than behind another commit."""
 
-BACKGROUND_BYTES_PER_SECOND: Final = 32 << 20
-"""Pace of the helper when there is time: a segment of 256 MiB in eight seconds, and 3 % of what
-the disk was measured to take."""
+BACKGROUND_BYTES_PER_SECOND: Final = 8 << 20
+"""Pace of the helper when there is time: a segment of 256 MiB in half a minute, and a piece of
+300 us each 32 ms, so that one commit in a hundred has to wait for one."""
 
 LEAD: Final = 2
 """The new segment is this many times as full of zeros as the one in use is of frames, so it is

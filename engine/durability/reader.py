@@ -215,7 +215,8 @@ class JournalReader:
 
 def all_segments(storage: Storage) -> list[int]:
     """First dseqs of all segments, those in the archive included, ascending."""
-    return sorted({*storage.archived(), *storage.segments()})
+    segments = storage.segments()  # first: one that moves meanwhile is in the archive by then
+    return sorted({*segments, *storage.archived()})
 
 
 def continues(header: Any, position: Position) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import zstandard
 
-from engine.durability.errors import JournalRotten
+from engine.durability.errors import JournalRotten, StorageGone
 from engine.durability.format import FRAME_ALIGN, FRAME_BYTES_MAX, PAYLOAD_DTYPE
 from engine.durability.storage import Storage
 from ipc import memory
@@ -45,18 +45,31 @@ class Window:
         self._reach = WINDOW_BYTES  # how much is read next time, wanted or not
 
     def open(self, storage: Storage, first_dseq: int) -> None:
-        """Look at a segment that is a file of its own."""
-        self._begin(lambda offset, target: storage.read(first_dseq, offset, target))
+        """Look at a segment that is a file of its own; in the archive once it has gone there."""
+
+        def read(offset: int, target: memoryview) -> int:
+            try:
+                return storage.read(first_dseq, offset, target)
+            except StorageGone:
+                self._source = self._archived(storage, first_dseq)
+                return self._source(offset, target)
+
+        self._begin(read)
 
     def open_archived(self, storage: Storage, first_dseq: int) -> None:
         """Look at a segment in the archive; from now on offsets may only grow."""
+        self._begin(self._archived(storage, first_dseq))
+
+    def _archived(self, storage: Storage, first_dseq: int) -> Source:
+        """Decompresses a segment, from front to back."""
         file = storage.open_archived(first_dseq)
+        self._release()
+        self._release = weakref.finalize(self, file.close)
         stream = zstandard.ZstdDecompressor().stream_reader(file)
         position = 0
 
-        def read(offset: int, target: memoryview) -> int:
+        def fill(target: memoryview) -> int:
             nonlocal position
-            assert offset == position, "an archived segment is read from front to back"
             done = 0
             try:
                 while done < len(target):
@@ -73,8 +86,14 @@ class Window:
             position += done
             return done
 
-        self._begin(read)
-        self._release = weakref.finalize(self, file.close)
+        def read(offset: int, target: memoryview) -> int:
+            assert offset >= position, "an archived segment is read from front to back"
+            while position < offset:
+                if not fill(memoryview(bytearray(min(offset - position, WINDOW_BYTES)))):
+                    return 0
+            return fill(target)
+
+        return read
 
     def forget(self, offset: int) -> None:
         """Read what lies from `offset` on anew: it may have been written since.
@@ -103,6 +122,5 @@ class Window:
         return 0 if self._filled >= size else -1
 
     def _begin(self, source: Source) -> None:
-        self._release()
         self._source, self._start, self._filled = source, 0, 0
         self._reach = WINDOW_BYTES

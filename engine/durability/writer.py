@@ -64,6 +64,19 @@ class JournalWriter:
             self._failure = failure
             raise
 
+    def copy_header(self) -> None:
+        """Write the copy of the last frame's header; else `append` does, before the next frame.
+
+        For the moment after clients were told: then nobody waits for it. Errors as those of
+        `append`.
+        """
+        try:
+            self._require_sound()
+            self._store_copy()
+        except StorageFailed as failure:
+            self._failure = failure
+            raise
+
     def idle(self) -> bool:
         """Bring the side file up to date and sync it; returns whether there was anything to do.
 

@@ -32,16 +32,23 @@ LAST = COUNT * FRAMES
 def storage(tmp_path):
     """A journal of several segments."""
     made = FileStorage(tmp_path / "data", SEGMENT)
-    writer, frame = open_journal(made, term=1), FrameBuffer()
-    for _ in range(FRAMES):
-        payload = decisions(writer.position.next_dseq, COUNT)
-        frame.payload[: len(payload)] = payload
-        writer.append(frame, len(payload))
-    writer.idle()
-    made.close()
+    written(made, FRAMES)
     assert len(made.segments()) == 4
     yield made
     made.close()
+
+
+def written(storage, frames, term=1):
+    """Append frames; returns their payloads."""
+    writer, frame, payloads = open_journal(storage, term), FrameBuffer(), b""
+    for _ in range(frames):
+        payload = decisions(writer.position.next_dseq, COUNT)
+        frame.payload[: len(payload)] = payload
+        writer.append(frame, len(payload))
+        payloads += payload
+    writer.idle()
+    storage.close()
+    return payloads
 
 
 def content(storage):
@@ -66,6 +73,25 @@ def test_what_two_snapshots_know_goes_into_the_archive_and_is_still_read(storage
     for each in retired:
         assert verify_archived(storage, each.first_dseq) == each.manifest
     assert retire(storage, LAST, keep=True) == []
+
+
+def test_a_reader_follows_a_segment_into_the_archive(tmp_path):
+    storage, reading = (FileStorage(tmp_path / "data", 2 * SEGMENT) for _ in range(2))
+    before = written(storage, FRAMES)
+    assert len(storage.segments()) == 2
+    reader, found = JournalReader(reading), b""
+    for frame in reader.frames(0):
+        found += bytes(frame.payload)
+        if storage.segments()[0] == 1:  # in the middle of what the reader reads
+            assert len(retire(storage, LAST, keep=True)) == 1
+            storage.create(LAST + 1)  # and its file is used again
+            storage.create(LAST + 2)
+            storage.write(LAST + 2, 0, bytes(range(256)) * 8192)
+            storage.remove(LAST + 1)
+            storage.remove(LAST + 2)
+    assert found == before
+    reading.close()
+    storage.close()
 
 
 def test_the_manifest_says_what_is_in_the_file(storage):
@@ -99,10 +125,7 @@ def test_without_an_archive_old_decisions_are_gone_and_the_journal_goes_on(stora
     assert {each.manifest for each in retire(storage, LAST, keep=False)} == {None}
     assert storage.segments() == [last]
     assert storage.archived() == []
-    writer, frame = open_journal(storage, term=2), FrameBuffer()
-    payload = decisions(LAST + 1, COUNT)
-    frame.payload[: len(payload)] = payload
-    assert writer.append(frame, len(payload)) == LAST + COUNT
+    assert written(storage, 1, term=2) == decisions(LAST + 1, COUNT)
 
 
 def test_a_damaged_segment_is_neither_archived_nor_given_up(storage):
@@ -170,12 +193,7 @@ def test_what_a_crash_has_left_is_done_again(storage):
 def test_an_archive_without_room_leaves_everything_as_it_is(small_disk):
     folder = small_disk("5m")
     storage = FileStorage(folder / "data", SEGMENT)
-    writer, frame = open_journal(storage, term=1), FrameBuffer()
-    while len(storage.segments()) < 3:
-        payload = decisions(writer.position.next_dseq, COUNT)
-        frame.payload[: len(payload)] = payload
-        writer.append(frame, len(payload))
-    storage.close()
+    written(storage, 11)
     before = content(storage)
     with open(folder / "ballast", "wb", buffering=0) as ballast:
         try:
