@@ -1,0 +1,74 @@
+"""The journal process of a simulated venue: the real committer over a simulated disk."""
+
+from typing import Any, Final
+
+from engine.durability.committing import Committer, Committing, connect
+from engine.durability.errors import StorageFull
+from engine.durability.format import FrameBuffer
+from engine.durability.writer import open_journal
+from engine.topology import JOURNAL
+from ipc.counters import FULL, OPEN
+from ipc.wait import SPIN
+from tools.simulation.disks import SimulatedDisk
+from tools.simulation.worlds import World
+
+
+class Journal:
+    """The journal of one world, through its deaths."""
+
+    def __init__(self, world: World) -> None:
+        """Wire the compiled part; there is no disk yet."""
+        self._world = world
+        plan = next(each for each in world.topology.processes if each.name == JOURNAL)
+        self._frame = FrameBuffer()
+        self._committing: Committing = connect(world.venue, plan, self._frame)
+        self._committing.waiting.strategy = SPIN
+        self._committing.bell_count = 0
+        self.mark = world.venue.counters.durable
+        self.ring = world.rings["decisions"]
+        self._cursor = self.ring.cursors[self.ring.readers.index(JOURNAL)]
+        self._disk: Any = None
+        self.committer: Committer | None = None
+        "None while the process is dead."
+
+    def start(self, disk: SimulatedDisk) -> None:
+        """Read the end of the journal and go on behind it."""
+        self._disk = disk
+        self._committing.taken = 0
+        acknowledged = max(self.mark.dseq, self.ring.words[self._cursor])
+        writer = open_journal(disk, self.mark.term, acknowledged)
+        self.committer = Committer(self._committing, writer, self._frame)
+        self.mark.state = OPEN
+
+    @property
+    def waiting(self) -> int:
+        """Decisions in the ring that are not durable, as far as the journal sees them."""
+        return self.ring.position - int(self.ring.words[self._cursor])
+
+    def turn(self) -> int:
+        """Commit a frame, or the header copies when there is none; returns whether there was one.
+
+        Raises StorageFailed and JournalPoisoned, as the process would die of them.
+        """
+        committer = self.committer
+        if committer is None:
+            return 0
+        try:
+            if not self.waiting and not committer.size:
+                done = committer.writer.idle()
+            else:
+                done = committer.turn(NO_TIME)
+        except StorageFull:
+            self.mark.state = FULL
+            return 0
+        if self.mark.state == FULL:
+            self.mark.state = OPEN
+        return int(done)
+
+    def kill(self) -> None:
+        """The process is gone; what it wrote is still in the page cache."""
+        self.committer = None
+
+
+NO_TIME: Final = 0
+"""Do not wait for decisions."""

@@ -1,0 +1,56 @@
+"""The shadow of a simulated venue: it follows the journal, and takes snapshots."""
+
+from random import Random
+from typing import Final
+
+from engine.durability.reader import JournalReader
+from tools.simulation.derivations import Derivation, Snapshot
+from tools.simulation.disks import SimulatedDisk
+from tools.simulation.recovering import newest
+from tools.simulation.worlds import World
+
+KEPT_MAX: Final = 3
+"""Snapshots that are kept beside the beginning."""
+
+
+class Shadow:
+    """A replica that follows what is durable, at its own pace, through its deaths."""
+
+    def __init__(self, world: World) -> None:
+        """One of this world, which has followed nothing."""
+        self.copy = Derivation(world)
+        self.snapshots: list[Snapshot] = []
+        self._world = world
+        self._disk: SimulatedDisk | None = None
+        self._reader: JournalReader | None = None
+
+    def begin(self, disk: SimulatedDisk) -> None:
+        """A new run: there are no snapshots."""
+        self._disk = disk
+        self.snapshots = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with the newest snapshot."""
+        assert self._disk is not None
+        self.copy.restart(newest(self.snapshots, 1 << 62))
+        dseq = self.copy.replica.dseq
+        self._reader = JournalReader(self._disk, dseq)
+        self._reader.seek(dseq + 1)
+
+    def turn(self, random: Random, snapshots: float) -> int:
+        """Follow to what is durable; returns how many frames. Raises Diverged.
+
+        `snapshots`: how often a snapshot is taken after that.
+        """
+        assert self._reader is not None
+        frames = 0
+        durable = self._world.venue.counters.durable.dseq
+        if self.copy.replica.dseq < durable:
+            for frame in self._reader.poll(durable):
+                self.copy.apply(frame)
+                frames += 1
+        if frames and random.random() < snapshots:
+            self.snapshots.append(self.copy.take_snapshot())
+            del self.snapshots[:-KEPT_MAX]
+        return frames
