@@ -273,6 +273,23 @@ class Rebuild:
 
     def _catch_up(self) -> bool:
         replica = self.replica
+        while True:
+            if not self._follow():
+                return False
+            if not self._is_short():
+                break
+            # It had published, and not yet said that it had taken the decision.
+            assert self._need < self._end, "events of decisions that nobody made"
+            self._need += 1
+        if self._shards and not self._risk:
+            replica.hear_all()  # risk's private state here is only a means
+        self._hear()
+        self._catching_up = False
+        return True
+
+    def _follow(self) -> bool:
+        """Make all again up to the decision that is needed; false when it is not durable yet."""
+        replica = self.replica
         while replica.dseq < self._need:
             if self.venue.counters.durable.dseq < self._need:
                 return False
@@ -280,16 +297,12 @@ class Rebuild:
             for frame in self._reader.poll(self._need):
                 self._payload = bytes(frame.payload)
                 replica.apply(self._payload, self._need)
-        if self._shards and not self._risk:
-            replica.hear_all()  # risk's private state here is only a means
-        short = [k for k in self._shards if replica.sequences[k] < self._published[k]]
-        if short:  # it had published, and not yet said that it had taken the decision
-            assert self._need < self._end, "events of decisions that nobody made"
-            self._need += 1
-            return self._catch_up()
-        self._hear()
-        self._catching_up = False
         return True
+
+    def _is_short(self) -> bool:
+        """Whether a hosted shard had published more than has been made again."""
+        made = self.replica.sequences
+        return any(made[shard] < self._published[shard] for shard in self._shards)
 
     def _hear(self) -> None:
         """Let risk come to where it was: it goes on with the events that its rings still hold."""
