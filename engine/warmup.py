@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.config import Config, load
 from engine.driver import Driver, run_drive
-from engine.durability import committing, recovery
+from engine.durability import collecting, recovery
 from engine.ingest import IngestPorts
 from engine.intake import IngestState
 from engine.market import commands
@@ -81,7 +81,7 @@ def warmups(config: Config) -> Iterator[Step]:
     driver = Driver(venue)
     yield "driver", lambda: run_drive(driver._drive, -1)
     if is_durable:
-        yield "journal", committing.warm_up
+        yield "journal", collecting.warm_up
         yield "recovery", recovery.warm_up
 
 

@@ -8,7 +8,8 @@ import uuid
 from pathlib import Path
 
 from engine.config import Config
-from engine.durability.committing import serve_journal, warm_up
+from engine.durability.collecting import warm_up
+from engine.durability.committing import serve_journal
 from engine.durability.file_storage import FileStorage
 from engine.durability.format import FIRST_DSEQ
 from engine.durability.reader import JournalReader

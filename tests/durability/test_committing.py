@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.durability.committing import TURN_NS, await_decisions, open_committer
+from engine.durability.collecting import await_decisions
+from engine.durability.committing import TURN_NS, open_committer
 from engine.durability.errors import JournalGap, StorageFull
 from engine.durability.file_storage import FileStorage
 from engine.durability.format import PAYLOAD_BYTES_MAX
