@@ -16,6 +16,7 @@ from engine.limits import ACCOUNTS_MAX
 from engine.topology import TopologyError
 from ipc.errors import IpcError
 from tools.journal.commands import journal
+from tools.journal.event_commands import events
 from tools.snapshots import snapshot
 from tools.terminal import emit, json_option, layout_option, name_option, stderr, stdout
 
@@ -213,27 +214,45 @@ def doctor(name: str | None, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--format", "form", type=click.Choice(["kraken", "mbo", "meb"]), required=True)
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--format", "form", type=click.Choice(["kraken", "mbo", "meb", "journal"]), required=True
+)
 @click.option("--verify", is_flag=True, help="Check the events against the file's own oracle.")
 @click.option("--rate", type=click.FloatRange(0), default=0.0, help="Commands/s; 0: full speed.")
+@click.option("--until", type=click.IntRange(0), help="journal: the last decision. [all]")
+@click.option("--symbol", "symbols", multiple=True, help="journal: show only these books.")
+@click.option("--account", "accounts", type=int, multiple=True, help="journal: only these.")
+@click.option("--depth", type=click.IntRange(0), default=10, help="journal: levels of a side.")
 @layout_option
 @json_option
 def replay(
-    file: Path, form: str, verify: bool, rate: float, layout: str | None, as_json: bool
+    file: Path, form: str, verify: bool, layout: str | None, as_json: bool, **more: Any
 ) -> None:
     """Send a recording through a venue of its own and check what comes out.
+
+    With --format journal FILE is the data folder of a venue: shows books and balances as they were
+    after the decision --until. --verify: derived from the very beginning, snapshots compared.
 
     \b
     okimi replay capture.ws --format kraken --verify
     okimi replay session.mbo.dbn.zst --format mbo --verify --json
+    okimi replay ~/.local/state/okimi/okimi --format journal --until 250000 --symbol BTC-USD
     """
     from tools.replaying import run_replay
 
+    rate = more.pop("rate")
+    if form == "journal":
+        from tools.journal.past import Question, show_past
+
+        sys.exit(show_past(file, Question(verify=verify, **more), as_json))
+    if not file.is_file():
+        raise click.UsageError(f"{file} is no file; only --format journal reads a folder")
     sys.exit(run_replay(file, form, verify=verify, rate=rate, layout=layout, as_json=as_json))
 
 
 main.add_command(journal)
+main.add_command(events)
 main.add_command(snapshot)
 
 

@@ -12,16 +12,12 @@ import click
 from rich.progress import Progress
 from rich.table import Table
 
-from tools.terminal import emit, json_option, stderr, stdout
+from tools.terminal import emit, folder_argument, json_option, stderr, stdout
 
 if TYPE_CHECKING:  # these compile: only who takes a snapshot waits for that
     from engine.durability.datadir import DataDir
     from engine.durability.file_storage import FileStorage
     from engine.durability.snapshot_job import Taken
-
-folder_argument = click.argument(
-    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
 
 
 @click.group()

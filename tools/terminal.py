@@ -3,6 +3,7 @@
 A group of commands lives in a file of its own and is added to the one of tools.cli.
 """
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +21,10 @@ name_option = click.option("--name", help="Name of the venue.", default=None)
 layout_option = click.option(
     "--layout", type=click.Choice(["auto", "spread", "compact"]), help="Processes and stages."
 )
+folder_argument = click.argument(
+    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+"""The data folder of a venue."""
 
 
 def emit(result: dict[str, Any], as_json: bool) -> None:

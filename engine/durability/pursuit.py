@@ -14,7 +14,7 @@ from engine.durability.datadir import DataDir
 from engine.durability.errors import SnapshotMissing
 from engine.durability.format import record_bytes
 from engine.durability.reader import Frame, JournalReader
-from engine.durability.replica import Replica
+from engine.durability.replica import Replica, Sink
 from engine.durability.snapshot import Progress, load
 from engine.durability.snapshot_folder import KEPT, Found, newest, store
 from engine.durability.snapshot_format import Moment, Snapshot
@@ -106,6 +106,7 @@ class Pursuit:
         """
         self.folder = folder
         self._storage, self._blocks = storage, blocks
+        self._sink: Sink | None = None
         self._begin(durable, at_most)
 
     def _begin(self, durable: int | None, at_most: int | None) -> None:
@@ -121,6 +122,7 @@ class Pursuit:
             self.replica.free()
             raise
         self.replica.begin(moment.dseq, list(moment.eseqs), moment.term)
+        self.replica.send_events_to(self._sink)
         self.replica.skip(list(self.start.skips))
         self._skips, self._term = set(self.start.skips), moment.term
         self._reader = JournalReader(self._storage, moment.dseq)
@@ -144,6 +146,15 @@ class Pursuit:
             eseqs=tuple(self.replica.sequences),
             created_unix_ns=time.time_ns(),
         )
+
+    def send_events_to(self, sink: Sink | None) -> None:
+        """Hand every event from now on to `sink`, while following.
+
+        Events that it had may come again, and not all the same, when a later SKIP tells that
+        matching has not executed a decision: then following begins anew before that decision.
+        """
+        self._sink = sink
+        self.replica.send_events_to(sink)
 
     def follow(self, durable: int | None, until: int | None = None) -> Iterator[int]:
         """Do again what is new, as far as the journal is durable, at most up to decision `until`.

@@ -9,11 +9,7 @@ import click
 import orjson
 
 from engine.limits import ACCOUNTS_MAX
-from tools.terminal import emit, json_option, stderr, stdout
-
-folder_argument = click.argument(
-    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+from tools.terminal import emit, folder_argument, json_option, stderr, stdout
 
 
 @click.group()
@@ -64,29 +60,136 @@ def dump(folder: Path, limit: int | None, as_json: bool, **filters: Any) -> None
     emit({"records": shown}, as_json)
 
 
+def _show(report: dict[str, Any]) -> None:
+    """The fields of a result, one a line; what is wrong comes last."""
+    from tools.figures import size
+
+    problem = report.pop("problem", None)
+    for name, value in report.items():
+        shown = size(value) if name.endswith("bytes") else value
+        stdout.print(f"{name:<20} {shown}", highlight=False, markup=False)
+    if problem:
+        stdout.print(problem, style="red", highlight=False, soft_wrap=True, markup=False)
+
+
 @journal.command()
 @folder_argument
+@click.option("--deep", is_flag=True, help="Derive everything again, and compare the snapshots.")
 @json_option
-def verify(folder: Path, as_json: bool) -> None:
+def verify(folder: Path, deep: bool, as_json: bool) -> None:
     """Check every frame, their chain, and how the journal ends. Exit code 0 when it is whole.
 
-    A torn tail, of a write that was cut off, is no damage: nobody was told of what is in it.
+    A torn tail, of a write that was cut off, is no damage: nobody was told of what is in it. With
+    --deep risk must come to the same decisions again, and each snapshot on the way must be what is
+    derived, byte for byte.
     """
-    from tools.figures import size
     from tools.journal.opening import OpenJournal
     from tools.journal.verifying import verify as look
 
     with closing(OpenJournal(folder)) as opened:
         found = look(opened, stderr)
+        report = found.report()
+        if deep and found.ok:
+            report |= {"deep": (derived := _replayed(opened, None, True))}
+            report["ok"], report["problem"] = derived["ok"], derived["problem"]
     if not as_json:
-        for name, value in found.report().items():
-            if name != "problem":
-                shown = size(value) if name.endswith("bytes") else value
-                stdout.print(f"{name:<20} {shown}", highlight=False)
-        if found.problem:
-            stdout.print(found.problem, style="red", highlight=False, soft_wrap=True)
-    emit(found.report(), as_json)
+        _show(dict(report))
+    emit(report, as_json)
+    sys.exit(0 if report["ok"] else 1)
+
+
+def _replayed(opened: Any, until: int | None, check: bool) -> dict[str, Any]:
+    """Follow a journal from as early as it reaches."""
+    from tools.journal.rebuilding import Way, rebuild
+
+    pursuit, found = rebuild(opened, Way(until, from_scratch=True, check_snapshots=check), stderr)
+    if pursuit is not None:
+        pursuit.free()
+    return found.report()
+
+
+until_option = click.option("--until", type=click.IntRange(0), help="Last decision. [all]")
+
+
+@journal.command("replay")
+@folder_argument
+@until_option
+@json_option
+def replay_command(folder: Path, until: int | None, as_json: bool) -> None:
+    """Do everything again from the beginning, and say how fast, and what state it comes to.
+
+    Exit code 0 when risk came to the same decisions, byte for byte.
+    """
+    from tools.journal.opening import OpenJournal
+
+    with closing(OpenJournal(folder)) as opened:
+        report = _replayed(opened, until, check=False)
+    if not as_json:
+        _show(dict(report))
+    emit(report, as_json)
+    sys.exit(0 if report["ok"] else 1)
+
+
+@journal.command("hash")
+@folder_argument
+@until_option
+@click.option("--blocks", is_flag=True, help="A hash of each block of state, too.")
+@json_option
+def hash_command(folder: Path, until: int | None, blocks: bool, as_json: bool) -> None:
+    """Tell the hash of the state, by way of the nearest snapshot.
+
+    It is the hash over all events of matching, which `okimi status` shows of a running venue.
+    """
+    from tools.journal.opening import OpenJournal
+    from tools.journal.rebuilding import Way, digests, rebuild
+
+    with closing(OpenJournal(folder)) as opened:
+        pursuit, found = rebuild(opened, Way(until), stderr)
+        report = found.report()
+        if pursuit is not None:
+            if blocks:
+                report["blocks"] = digests(pursuit)
+            pursuit.free()
+    if not as_json:
+        _show(dict(report))
+    emit(report, as_json)
     sys.exit(0 if found.ok else 1)
+
+
+@journal.command("export")
+@folder_argument
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--what",
+    type=click.Choice(["decisions", "events", "trades"]),
+    default="decisions",
+    show_default=True,
+)
+@click.option("--format", "form", type=click.Choice(["csv", "parquet"]), help="[by the file name]")
+@click.option("--from", "first", type=click.IntRange(1), default=1, help="First dseq or eseq.")
+@click.option("--to", "last", type=click.IntRange(1), help="Last dseq or eseq.")
+@click.option("--shard", type=click.IntRange(0), default=0, help="Of events and trades.")
+@json_option
+def export_command(
+    folder: Path, target: Path, form: str | None, as_json: bool, **wanted: Any
+) -> None:
+    r"""Write decisions, events or trades to a file, with decimals beside the raw integers.
+
+    \b
+    okimi journal export DIR decisions.parquet
+    okimi journal export DIR trades.csv --what trades
+    """
+    from tools.journal.exporting import Order, export
+    from tools.journal.opening import OpenJournal
+
+    form = form or target.suffix.removeprefix(".")
+    if form not in ("csv", "parquet"):
+        raise click.UsageError(f"--format is needed: {target.name} ends neither .csv nor .parquet")
+    with closing(OpenJournal(folder)) as opened:
+        found = export(opened, Order(target=target, form=form, **wanted), stderr)
+    if not as_json:
+        stdout.print(f"{found.rows} {wanted['what']} in {target}", highlight=False, soft_wrap=True)
+    emit({"rows": found.rows, "bytes": found.bytes, "file": str(target)}, as_json)
 
 
 @journal.command()

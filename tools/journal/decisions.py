@@ -232,7 +232,16 @@ _PARTS: Final[dict[int, Callable[[Document, Any, Names], None]]] = {
 
 # --- for people --------------------------------------------------------------------------------
 
-_HEAD: Final = ("dseq", "kind", "time_ns", "source", "source_sequence", "ev_wm", "stamp_ticks")
+_HEAD: Final = (
+    "dseq",
+    "eseq",
+    "kind",
+    "time_ns",
+    "source",
+    "source_sequence",
+    "ev_wm",
+    "stamp_ticks",
+)
 _SHOWN_ELSEWHERE: Final = frozenset((*_HEAD, "reason", "instrument", "flags", "terms"))
 
 

@@ -26,11 +26,23 @@ from tools.journal.decisions import (
     terms_of,
     word,
 )
+from tools.journal.errors import JournalToolError
 from tools.journal.names import TERM_NAMES, Names, text
 
 _ANSWERS: Final = frozenset((EventKind.ACCEPTED, EventKind.REJECTED, EventKind.CHECKED))
 _MEETINGS: Final = frozenset((EventKind.TRADE, EventKind.PREVENTED))
 _CLOCKED: Final = frozenset((EventKind.PHASED, EventKind.CLOCK))
+
+
+def event_kinds_named(words: tuple[str, ...]) -> frozenset[int]:
+    """Kinds of events by their names. JournalToolError for one that there is none of."""
+    by_name = {kind.name.lower(): int(kind) for kind in EventKind}
+    for each in words:
+        if each.lower() not in by_name:
+            raise JournalToolError(
+                f"there is no kind of event {each!r}; there are {', '.join(by_name)}"
+            )
+    return frozenset(by_name[each.lower()] for each in words)
 
 
 def describe_event(event: Any, names: Names) -> Document:
@@ -63,7 +75,6 @@ def describe_event(event: Any, names: Names) -> Document:
         _put_order(made, event, names)
     made["reason"] = word(RejectReason, event.reason) if event.reason else None
     made["flags"] = event_flags(event)
-    made["stamp_ticks"] = event.stamp_ticks
     return made
 
 

@@ -75,6 +75,12 @@ class OpenJournal:
             frames = self.reader.poll(self.durable)
             yield from (frame for frame in frames if frame.last_dseq >= first_dseq)
 
+    def durable_now(self) -> int | None:
+        """How far a venue that runs has come by now; None when none did when this was opened."""
+        if self.durable is not None and datadir.is_locked(self.path):
+            self.durable = _durable_of(self.folder)
+        return self.durable
+
     def close(self) -> None:
         """Let go of the files."""
         self.storage.close()
