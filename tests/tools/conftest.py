@@ -5,10 +5,12 @@ their test, whatever happens in it.
 import ctypes
 import os
 import secrets
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console, RenderableType
@@ -18,6 +20,9 @@ from engine.topology import GATEWAY, plan
 from engine.venue import VenueMemory, create, segment_name
 from ipc import segment
 from ipc.counters import RUNNING, enlist
+from tests.desk import as_array
+from tests.durability.folders import Recorder
+from tests.tools.small_journal import COMMANDS, CONFIG
 
 PATIENCE_S = 120.0
 """How long a test waits for another process; reached only when something hangs."""
@@ -132,3 +137,20 @@ def shown() -> Callable[[RenderableType], str]:
         return text.getvalue()
 
     return show
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a venue that has executed COMMANDS: five frames of two decisions."""
+    path = tmp_path_factory.mktemp("journal") / "venue"
+    recorder = Recorder(path, Config.build(**CONFIG), frame_decisions=2)
+    recorder.run(as_array(COMMANDS))
+    recorder.close()
+    assert recorder.last == len(COMMANDS)
+    return path
+
+
+@pytest.fixture
+def folder(recorded: Path, tmp_path: Path) -> Path:
+    """A copy that may be damaged."""
+    return Path(shutil.copytree(recorded, tmp_path / "copy"))

@@ -3,109 +3,15 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from engine.config import Config
 from engine.durability import datadir
 from engine.durability.format import FRAME_ALIGN
-from engine.messages import (
-    CommandKind,
-    Funds,
-    Listing,
-    OrderType,
-    Phase,
-    Side,
-    TimeInForce,
-)
-from engine.reference import TERM_NUMBERS
 from tests.desk import as_array
 from tests.durability.folders import Recorder
-from tools.cli import main
-from tools.twin import Command
-
-CONFIG: dict[str, Any] = {
-    "assets": [{"name": "USD", "decimals": 2}, {"name": "BTC", "decimals": 8}],
-    "instruments": [
-        {
-            "symbol": "BTC-USD",
-            "base": "BTC",
-            "quote": "USD",
-            "tick": "0.50",
-            "lot": "0.001",
-            "qty_max": "1000",
-            "notional_max": "100000000",
-        }
-    ],
-    "accounts": [
-        {"number": number, "name": f"a{number}", "balances": {"USD": "1000000", "BTC": "100"}}
-        for number in (1, 2)
-    ],
-}
-
-
-def new(account: int, side: Side, price_ticks: int, lots: int, name: bytes = b"") -> Command:
-    return Command(
-        0,
-        int(CommandKind.NEW),
-        order_type=int(OrderType.LIMIT),
-        time_in_force=int(TimeInForce.GTC),
-        account=account,
-        side=int(side),
-        price_ticks=price_ticks,
-        qty_lots=lots,
-        client_order_id=name,
-    )
-
-
-def listing(number: int, value: int, name: bytes = b"") -> Command:
-    kind = int(CommandKind.INSTRUMENT)
-    return Command(0, kind, instrument=1, order_id=number, qty_lots=value, client_order_id=name)
-
-
-COMMANDS = [
-    new(1, Side.SELL, 20_001, 5, b"first"),
-    new(2, Side.BUY, 20_001, 2),
-    new(2, Side.BUY, 19_000, 7)._replace(flags=16, display_lots=3),
-    Command(0, int(CommandKind.CANCEL), account=1, order_id=1),
-    Command(0, int(CommandKind.FUNDS), side=int(Funds.DEPOSIT), account=2, qty_lots=12_345),
-    listing(TERM_NUMBERS["base_asset"], 1),
-    listing(TERM_NUMBERS["base_units_per_lot"], 10**6),
-    listing(Listing.LIST, int(Phase.CONTINUOUS), b"BTC-2"),
-    new(1, Side.SELL, 7, 1)._replace(instrument=1),
-    new(1, Side.BUY, 1, 2_000_000),
-]
-"""Ten decisions; the last one is refused."""
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("journal") / "venue"
-    recorder = Recorder(path, Config.build(**CONFIG), frame_decisions=2)
-    recorder.run(as_array(COMMANDS))
-    recorder.close()
-    assert recorder.last == len(COMMANDS)
-    return path
-
-
-@pytest.fixture
-def folder(recorded: Path, tmp_path: Path) -> Path:
-    """A copy that may be damaged: five frames of 4 KiB."""
-    return Path(shutil.copytree(recorded, tmp_path / "copy"))
-
-
-def okimi(*words: str | Path) -> Result:
-    return CliRunner().invoke(main, ["journal", *map(str, words)])
-
-
-def answer(*words: str | Path, code: int = 0) -> dict[str, Any]:
-    """The last line with --json."""
-    result = okimi(*words, "--json")
-    assert result.exit_code == code, result.output
-    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    return found
+from tests.tools.small_journal import COMMANDS, CONFIG, answer, okimi
 
 
 def flip(folder: Path, frame: int, byte: int = 100) -> None:

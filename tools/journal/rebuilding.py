@@ -179,8 +179,7 @@ def last_known(journal: OpenJournal) -> int:
     last = max((*segments, *journal.storage.archived()), default=1) - 1
     if segments:
         copies = journal.storage.read_headers(segments[-1])
-        used = len(copies.rstrip(b"\0"))
-        begin = used - used % HEADER_BYTES
+        begin = max(len(copies.rstrip(b"\0")) - 1, 0) // HEADER_BYTES * HEADER_BYTES
         header = read_header(copies[begin : begin + HEADER_BYTES])
         if header is not None:
             last = max(last, header.first_dseq + header.count - 1)
