@@ -121,14 +121,15 @@ class _Service:
 
     def __init__(self, venue: VenueMemory, plan: ProcessPlan, storage: FileStorage) -> None:
         self.entry, self.mark = venue.entry(plan.name), venue.counters.durable
-        self.stop = venue.counters.stop
+        self.stop, self.epoch = venue.counters.stop, venue.epoch
         self.asked: list[int] = []
         self.storage = storage
         storage.pulse = self.beat
 
     def beat(self) -> None:
         """Show that this process lives, while it waits for the disk."""
-        self.entry.heartbeat.word.value = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+        if self.entry.epoch == self.epoch:  # else it is its successor's
+            self.entry.heartbeat.word.value = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
 
     def run(self, committer: Committer) -> None:
         """Commit until asked to stop, or until this process has a successor."""
@@ -139,8 +140,7 @@ class _Service:
             except StorageFull as error:
                 self._tell_room(str(error))
                 time.sleep(RETRY_SECONDS)
-                if not committer.is_fenced:
-                    self.beat()
+                self.beat()
         try:
             committer.drain()
         except StorageFull as error:  # nobody was told of what is lost

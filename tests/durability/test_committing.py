@@ -12,6 +12,8 @@ from engine.durability.format import PAYLOAD_BYTES_MAX
 from ipc.histogram import Percentiles
 from tests.durability.deciding import SLOTS, Decider, wait_until
 
+pytestmark = pytest.mark.interpreted
+
 
 @pytest.fixture
 def deciders(tmp_path):
