@@ -2,6 +2,7 @@
 
     venue.json    identity: format, name, shape, the version that made it
     lock          held by every process of the venue that runs
+    standby       held by a process that waits to take the venue's place
     journal/      segments and their side files
     snapshots/    one file for each moment; that of moment 0 is how the venue began
     archive/      compressed segments that the journal no longer needs
@@ -14,6 +15,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +30,10 @@ FORMAT: Final = 1
 IDENTITY: Final = "venue.json"
 _UNFINISHED: Final = IDENTITY + ".unfinished"
 LOCK: Final = "lock"
+STANDBY: Final = "standby"
+LOOKS: Final = 3
+LOOK_SECONDS: Final = 0.01
+"""So often, and with such a pause, a lock is tried before it counts as held."""
 FOLDERS: Final = ("journal", "snapshots", "archive", "events")
 _PRIVATE: Final = 0o700
 
@@ -213,6 +219,20 @@ def check_identity(folder: DataDir, wanted: Identity) -> None:
 # --- lock ------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who took the lock last."""
+
+    pid: int
+    start: int
+    "Start time of that process, which tells a reused pid."
+
+    @property
+    def alive(self) -> bool:
+        """Whether that process still runs."""
+        return is_alive(self.pid, self.start)
+
+
 class Lock:
     """Holds a folder until it is released, or every process that inherited it has ended.
 
@@ -220,19 +240,22 @@ class Lock:
     of them may still write.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Take the lock of a folder, which is made if it is not there. Raises DataDirInUse."""
+    def __init__(self, path: Path, name: str = LOCK) -> None:
+        """Take the lock of a folder, which is made if it is not there. Raises DataDirInUse.
+
+        `name`: LOCK for whoever serves and writes, STANDBY for whoever waits to take its place.
+        """
         path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-        file = path / LOCK
-        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        self._descriptor = os.open(path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _take(self._descriptor):
             os.close(self._descriptor)
+            remedy = {
+                LOCK: "end that venue with `okimi down`, or give another --data-dir",
+                STANDBY: "one is enough, end that one first",
+            }
             raise DataDirInUse(
-                f"{path} is in use ({describe_holder(path)}): end that venue with `okimi down`, or "
-                "give another --data-dir"
-            ) from None
+                f"{path / name} is held {describe_holder(path, name)}: {remedy[name]}"
+            )
         mine = {"pid": os.getpid(), "start": process_start_time(os.getpid())}
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps(mine).encode(), 0)
@@ -250,28 +273,26 @@ class Lock:
         self.release()
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who took the lock last."""
-
-    pid: int
-    start: int
-    "Start time of that process, which tells a reused pid."
-
-    @property
-    def alive(self) -> bool:
-        """Whether that process still runs."""
-        return is_alive(self.pid, self.start)
+def _take(descriptor: int) -> bool:
+    """Take a lock, if nobody has it; who only looks (`is_locked`) has it for microseconds."""
+    for _ in range(LOOKS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOOK_SECONDS)
+        else:
+            return True
+    return False
 
 
-def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock of a folder."""
+def is_locked(path: Path, name: str = LOCK) -> bool:
+    """Whether somebody holds a lock of a folder."""
     try:
-        descriptor = os.open(path / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path / name, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
@@ -279,18 +300,18 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def holder(path: Path) -> Holder | None:
-    """Who took the lock last, whether or not it is still held; None when nobody can be named."""
+def holder(path: Path, name: str = LOCK) -> Holder | None:
+    """Who took a lock last, whether or not it is still held; None when nobody can be named."""
     try:
-        written = json.loads((path / LOCK).read_bytes())
+        written = json.loads((path / name).read_bytes())
         return Holder(int(written["pid"]), int(written["start"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def describe_holder(path: Path) -> str:
-    """Who holds the lock, for messages."""
-    last = holder(path)
+def describe_holder(path: Path, name: str = LOCK) -> str:
+    """Who holds a lock, for messages."""
+    last = holder(path, name)
     if last is None:
         return "by another process"
     if last.alive:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,34 @@ def test_one_process_at_a_time_holds_a_folder(tmp_path):
             Lock(tmp_path / "d")
     assert not datadir.is_locked(tmp_path / "d")
     Lock(tmp_path / "d").release()
+
+
+def test_a_standby_has_a_lock_of_its_own(tmp_path):
+    with Lock(tmp_path / "d"), Lock(tmp_path / "d", datadir.STANDBY):
+        assert datadir.is_locked(tmp_path / "d", datadir.STANDBY)
+        with pytest.raises(DataDirInUse, match="one is enough"):
+            Lock(tmp_path / "d", datadir.STANDBY)
+    assert not datadir.is_locked(tmp_path / "d", datadir.STANDBY)
+
+
+def test_looking_at_a_lock_does_not_keep_anybody_from_it(tmp_path):
+    path = tmp_path / "d"
+    Lock(path).release()
+    stop = threading.Event()
+
+    def look():
+        while not stop.is_set():
+            datadir.is_locked(path)
+            time.sleep(0.0005)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for _ in range(200):
+            Lock(path).release()
+    finally:
+        stop.set()
+        watcher.join()
 
 
 def test_nobody_holds_a_folder_that_is_not_there(tmp_path):

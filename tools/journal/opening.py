@@ -40,7 +40,7 @@ class OpenJournal:
         self.durable: int | None = None
         "While the venue runs: the last decision that it has reported as durable."
         if datadir.is_locked(path):
-            self.durable = _durable_of(self.folder)
+            self.durable = durable_of(self.folder)
         self.reader = JournalReader(self.storage, any_engine=True)
         self.names_error = ""
         "Why there are no names, if there are none."
@@ -86,7 +86,7 @@ class OpenJournal:
         self.storage.close()
 
 
-def _durable_of(folder: DataDir) -> int:
+def durable_of(folder: DataDir) -> int:
     """The last decision that the running venue of a folder has reported as durable."""
     name = folder.identity.name
     try:
