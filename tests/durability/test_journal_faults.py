@@ -1,12 +1,13 @@
 """The disk fails, and the process dies, at chosen system calls: nothing acknowledged is lost."""
 
 import os
+import re
 import signal
 
 import pytest
 
 from engine.durability.committing import open_committer
-from engine.durability.preparing import PREPARED, PREPARED_SIDE
+from engine.durability.preparing import PREPARED, PREPARED_SIDE, PREPARING
 from engine.membership import EXIT_STORAGE
 from ipc.counters import FAILED, OPEN
 from ipc.jit import INTERPRETED
@@ -45,7 +46,7 @@ def begun(journaling):
 def traced(venue, tracer, injection):
     """Start a journal process in which that is injected; returns its pid."""
     pid = venue.start(await_tracer)
-    tracer.attach(pid, injection)
+    tracer.inject(pid, injection)
     return pid
 
 
@@ -68,6 +69,8 @@ def test_a_sync_that_fails_is_the_last_one(begun, journaling, tracer, call):
     assert "Input/output error" in begun.entry.last_error.get()
     acknowledged = begun.mark.dseq
     assert BEGUN <= acknowledged < TOTAL
+    if call <= 2:  # the frame that was there, and the first new one
+        assert acknowledged == BEGUN
     begun.decider.decide(SLOTS)
     assert begun.mark.dseq == acknowledged
     go_on_after_a_restart(begun, journaling)
@@ -117,3 +120,33 @@ def test_writes_that_find_no_room_are_done_again(begun, tracer):
     assert begun.decide_all(pid) is None
     wait_until(lambda: begun.mark.state == OPEN)
     assert begun.decider.check() == TOTAL
+
+
+def test_names_are_durable_before_what_they_name(journaling, tracer):
+    venue = journaling(50)
+    pid = venue.start(await_tracer)
+    tracer.watch(pid, "rename,fsync,fdatasync,pwrite64")
+    assert venue.decide_all(pid) is None
+    os.kill(pid, signal.SIGTERM)
+    assert venue.join(pid) == 0
+    segment = f"{1:020d}.journal"
+    steps = (
+        rf"pwrite64\(\d+<.*/{PREPARING}>, .*, 786432\)",  # its last zeros
+        rf"f(data)?sync\(\d+<.*/{PREPARING}>",
+        rf'rename\(".*/{PREPARING}", ".*/{PREPARED}"',
+        r"fsync\(\d+<.*/journal>",
+        rf'rename\(".*/{PREPARED}", ".*/{segment}"',
+        r"fsync\(\d+<.*/journal>",
+        rf"pwrite64\(\d+<.*/{segment}>, .*, 0\)",
+        rf"fdatasync\(\d+<.*/{segment}>",
+        rf"pwrite64\(\d+<.*/{1:020d}.headers>, .*, 0\)",
+        rf"fdatasync\(\d+<.*/{1:020d}.headers>",
+    )
+    assert_in_order(tracer.calls(), steps)
+
+
+def assert_in_order(calls, steps):
+    """Each step is found behind the one before."""
+    rest = iter(calls)
+    for step in steps:
+        assert any(re.search(step, call) for call in rest), (step, calls)

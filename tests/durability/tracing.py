@@ -20,11 +20,23 @@ class Tracer:
         self.log = log
         self.running = []
 
-    def attach(self, pid, injection):
-        """Inject into a process, which waits for it in `await_tracer`, and into its threads."""
-        call = injection.partition(":")[0]
-        command = [self.program, "-f", "-qq", "-o", str(self.log), "-e", f"trace={call}"]
-        command += ["-e", f"inject={injection}", "-p", str(pid)]
+    def inject(self, pid, injection):
+        """Do that to a process, which waits for it in `await_tracer`, and to its threads."""
+        self._attach(pid, injection.partition(":")[0], "-e", f"inject={injection}")
+
+    def watch(self, pid, calls):
+        """Write these system calls of a process into the log, descriptors with their paths."""
+        self._attach(pid, calls, "-y")
+
+    def calls(self):
+        """The calls in the log, once the process has ended."""
+        for process in self.running:
+            process.wait(ATTACH_SECONDS)
+        return self.log.read_text().splitlines()
+
+    def _attach(self, pid, calls, *options):
+        command = [self.program, "-f", "-qq", "-o", str(self.log), "-e", f"trace={calls}"]
+        command += [*options, "-p", str(pid)]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.running.append(process)
         give_up = time.monotonic() + ATTACH_SECONDS
