@@ -7,6 +7,7 @@ included. Both give the same events, byte for byte but for stamps.
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,14 +15,15 @@ import numpy as np
 
 from engine.durability import datadir
 from engine.durability.datadir import DataDir
-from engine.durability.errors import EventsGone, JournalGap, SnapshotError
-from engine.durability.eventfiles import SLOTS, EventFiles, EventFilesWriter
+from engine.durability.errors import EventsGone, JournalGap, SnapshotError, StorageFailed
+from engine.durability.eventfiles import SLOTS, EventFiles
+from engine.durability.eventkeeper import EventKeeper
 from engine.durability.file_storage import FileStorage
 from engine.durability.pursuit import Pursuit
 from engine.durability.snapshot import read_header
 from engine.durability.snapshot_folder import dseqs
 from engine.durability.snapshot_format import path_of
-from engine.messages import MESSAGE_BYTES, decode_events
+from engine.messages import decode_events
 
 NO_SEGMENTS: Final = 0
 """Size of segments that are begun here: none are."""
@@ -134,31 +136,23 @@ class EventLog:
     def rebuild(self, told: Told = lambda dseq: None) -> list[int]:
         """Make all files again from as early as the journal reaches; returns events by shard.
 
-        Raises DataDirInUse while another process writes them, and the errors of the journal.
+        Raises DataDirInUse while another process writes them, StorageFailed where there is no room
+        for them, and the errors of the journal.
         """
+
+        def refuse(words: str) -> None:
+            raise StorageFailed(words)
+
         durable = self._durable()
-        pursuit = Pursuit(
-            self.folder, self._storage, durable, earliest_snapshot(self.folder, self._storage)
-        )
-        writers: list[EventFilesWriter] = []
-        counts = [0] * self.shards
-
-        def keep(shard: int, raw: memoryview) -> None:
-            writers[shard].append(raw)
-            counts[shard] += len(raw) // MESSAGE_BYTES
-
+        earliest = earliest_snapshot(self.folder, self._storage)
+        pursuit = Pursuit(self.folder, self._storage, durable, earliest)
         try:
-            for shard in range(self.shards):
-                writers.append(EventFilesWriter(self.folder.events, shard, 0))
-                writers[-1].clear()
-            pursuit.send_events_to(keep)
-            for dseq in pursuit.follow(durable):
-                told(dseq)
+            with closing(EventKeeper(pursuit, 0, refuse)) as keeper:
+                for dseq in pursuit.follow(durable):
+                    told(dseq)
         finally:
             pursuit.free()
-            for writer in writers:
-                writer.close()
-        return counts
+        return keeper.counts
 
     def before(self, shard: int, eseq: int) -> int:
         """The moment of the newest snapshot that does not have an event in it.

@@ -1,6 +1,7 @@
 """The shadow process: does the work of the whole venue again, and takes the snapshots.
 
-It follows the journal's files, as far as they are durable, and writes nothing that the venue reads.
+It follows the journal's files, as far as they are durable, and writes nothing that the venue reads:
+snapshots, and the events that it derives, for who comes late.
 What it derives must be what was journaled, decision by decision, and its checkpoints must be those
 that the live stages tell. As long as that holds it stores its state now and then; when it does not
 hold it says so and stores nothing any more, while the venue goes on: a person must look.
@@ -17,6 +18,7 @@ from typing import Final
 from engine.durability.committing import data_dir_of, shortened
 from engine.durability.datadir import DataDir, attach
 from engine.durability.errors import Diverged, JournalError, SnapshotError, StorageError
+from engine.durability.eventkeeper import keep_events
 from engine.durability.file_storage import FileStorage
 from engine.durability.pursuit import Pursuit
 from engine.durability.snapshot_job import BLIND, DIFFERS, NICENESS, Schedule, give_up_old, say
@@ -80,6 +82,7 @@ class Shadow:
         begun = self.pursuit.start.found
         for words in begun.passed_over:
             say(words)
+        self.keeper = keep_events(self.pursuit, self.mark.dseq, say)
         self.mark.snapshot_dseq = begun.snapshot.moment.dseq
         self.mark.shadow_dseq = self.pursuit.dseq
         self.schedule = Schedule(settings.snapshot_minutes, begun.snapshot.moment.dseq)
@@ -115,6 +118,13 @@ class Shadow:
             return
         self.schedule.taken(stored.moment.dseq)
         self.mark.snapshot_dseq = stored.moment.dseq
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self.keeper is not None:
+            self.keeper.close()
+            self.keeper = None
+        self.storage.close()
 
     def beat(self) -> None:
         """Show that this process lives."""
@@ -194,6 +204,7 @@ def serve_shadow(venue: VenueMemory, plan: ProcessPlan) -> int:
                     time.sleep(IDLE_SECONDS)
             if entry.epoch == epoch:
                 shadow.finish()
+            shadow.close()
         except (Diverged, JournalError, SnapshotError, StorageError) as error:
             entry.last_error.set(shortened(f"{type(error).__name__}: {error}"))
             mark.shadow_state = DIFFERS if isinstance(error, Diverged) else BLIND

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from engine.config import Config
+from engine.durability import datadir
 from engine.durability.errors import EventsGone
 from engine.durability.eventfiles import EventFiles, EventFilesWriter
+from engine.durability.eventkeeper import keep_events
 from engine.durability.eventlog import EventLog
 from engine.durability.file_storage import FileStorage
 from engine.durability.pursuit import Pursuit
@@ -144,3 +146,28 @@ def test_each_shard_has_a_log_of_its_own(tmp_path: Path):
         assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     everything = [event for events in found for event in events]
     assert sorted(map(repr, everything)) == sorted(map(repr, of_driver(recorder)))
+
+
+def test_a_keeper_without_room_says_so_and_lets_the_pursuit_go_on(
+    recorded: tuple[Path, list[Any]], monkeypatch: pytest.MonkeyPatch
+):
+    path, _ = recorded
+    said: list[str] = []
+    storage = FileStorage(path, 0)
+    pursuit = Pursuit(datadir.attach(path), storage, None, 0)
+    keeper = keep_events(pursuit, COMMANDS, said.append)
+    assert keeper is not None
+    assert keep_events(pursuit, COMMANDS, said.append) is None, "two keep the same files"
+
+    def refuse(self: EventFilesWriter, slots: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(EventFilesWriter, "_write", refuse)
+    for _ in pursuit.follow(None):
+        pass
+    assert pursuit.dseq == COMMANDS
+    assert [words.split(" Events are not kept")[0] for words in said][1] == (
+        "[Errno 28] No space left on device."
+    )
+    pursuit.free()
+    storage.close()

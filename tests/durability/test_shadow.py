@@ -12,6 +12,7 @@ import pytest
 from engine.durability import shadow as shadows
 from engine.durability import snapshot_folder
 from engine.durability.errors import Diverged, StorageFull
+from engine.durability.eventfiles import EventFiles
 from engine.durability.pursuit import Pursuit
 from engine.durability.shadow import CheckpointAudit, Shadow, serve_shadow
 from engine.durability.snapshot_format import path_of
@@ -53,6 +54,7 @@ class Watched:
         self.mark, self.entry = self.venue.counters.durable, self.venue.entry(SHADOW)
         self.journal = self.venue.entry(JOURNAL)
         self.pid = 0
+        self.shadows = []
 
     def run(self, seed, count=COMMANDS):
         """Commands, journaled and durable."""
@@ -60,7 +62,8 @@ class Watched:
         self.mark.dseq = self.recorder.last
 
     def shadow(self):
-        return Shadow(self.venue, self.plan, self.recorder.folder)
+        self.shadows.append(Shadow(self.venue, self.plan, self.recorder.folder))
+        return self.shadows[-1]
 
     def fork(self, main):
         """A process of the venue."""
@@ -84,6 +87,8 @@ class Watched:
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             self.ended()
+        for shadow in self.shadows:
+            shadow.close()
         self.recorder.close()
         self.venue.remove()
 
@@ -123,6 +128,7 @@ def test_a_shadow_follows_what_is_durable_and_stores_it_when_it_is_due(watched):
     assert venue.mark.shadow_dseq == venue.mark.snapshot_dseq == venue.recorder.last > first
     assert venue.snapshots == [0, venue.recorder.last]
     assert venue.mark.shadow_state == 0
+    shadow.close()
     again = venue.shadow()
     assert venue.mark.snapshot_dseq == again.pursuit.dseq == venue.recorder.last
 
@@ -329,3 +335,17 @@ def test_a_job_takes_one_snapshot(watched, capfd):
     venue.fork(lambda: run_snapshot_job(venue.venue))
     assert venue.ended() == 1
     assert "no snapshot was taken" in capfd.readouterr().err
+
+
+def test_a_shadow_keeps_the_events_for_who_comes_late(watched):
+    venue = watched()
+    venue.run(1)
+    shadow = venue.shadow()
+    shadow.turn()
+    shadow.close()
+    venue.run(2)
+    shadow = venue.shadow()  # begins at the first snapshot again: what is kept is passed over
+    shadow.turn()
+    files = [EventFiles(venue.recorder.folder.events, shard) for shard in range(SHARDS)]
+    last = [runs[-1].end_eseq - 1 for runs in map(list, (each.runs(1) for each in files))]
+    assert last == shadow.pursuit.replica.sequences
