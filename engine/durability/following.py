@@ -313,6 +313,23 @@ def follow(follower: Follower, address: int, size: int) -> int:
 
 
 @kernel
+def answer(follower: Follower, address: int, size: int) -> int:
+    """Let matching alone execute records; returns how many of their bytes were taken.
+
+    Call it again, with what is left and then with nothing, until nobody has events to read.
+    """
+    taken = feed(follower, address, size)
+    progress = 1
+    while progress > 0:
+        progress = 0
+        for shard in range(follower.shard_count):
+            state, ports = follower.matching[shard], follower.matching_ports[shard]
+            progress += call_matching(state, ports, BATCH_MAX)
+    consume(follower.audited, ready(follower.journaled, follower.audited, BATCH_MAX))
+    return taken
+
+
+@kernel
 def finish_up(follower: Follower) -> int:
     """Let matching finish what it has begun, for which risk has to hear of its events."""
     progress = 1

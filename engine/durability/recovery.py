@@ -34,7 +34,6 @@ from engine.topology import RISK as RISK_STAGE
 from engine.venue import VenueMemory
 from ipc.clock import ticks
 from ipc.counters import AT_REPLICA, ProcessEntry
-from ipc.intrinsics import read_monotonic
 from ipc.ring import Ring, begin_at, claim, publish, resume, slot
 
 WAIT_SECONDS: Final = 0.0005
@@ -155,7 +154,7 @@ def storage_of(venue: VenueMemory, data_dir: Path) -> FileStorage:
 
 def note_at(entry: ProcessEntry, dseq: int) -> None:
     """Tell what is done again next, and that the process lives."""
-    entry.heartbeat.word.value = read_monotonic()
+    entry.heartbeat.word.value = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
     entry.at = 0
     entry.at_stage = AT_REPLICA
     entry.at = dseq

@@ -20,7 +20,7 @@ from engine.durability.follower import (
     UNHEARD_EVENTS,
     Follower,
 )
-from engine.durability.following import bytes_until, call_note, copy_out, finish_up, follow
+from engine.durability.following import answer, bytes_until, call_note, copy_out, finish_up, follow
 from engine.durability.format import PAYLOAD_BYTES_MAX
 from engine.durability.history.state import HistoryState, create_history
 from engine.intake import IngestState
@@ -348,6 +348,25 @@ class Replica:
         finish_up(self.follower)
         while self._drain():
             finish_up(self.follower)
+
+    def ask(self, payload: bytes, sink: Sink) -> None:
+        """Hand out what matching answers to records that nobody has decided.
+
+        Neither risk nor a history hears of it: the replica can follow no more.
+        """
+        assert self.is_idle, "ask: a decision is under way"
+        self.send_events_to(sink)
+        for events in self._events:
+            events.readers[RISK_READS].active = events.readers[HISTORY_READS].active = 0
+        self.follower.until = 0
+        self._payload.view[: len(payload)] = payload
+        taken, progress = 0, 1
+        while progress > 0:
+            progress = answer(self.follower, self._payload.start + taken, len(payload) - taken)
+            taken += progress
+            progress += self._drain()
+        assert taken == len(payload), "ask: the ring of decisions takes no more"
+        assert self.is_idle, "ask: matching does not go on"
 
     # --- facts ---------------------------------------------------------------------------------
 

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from engine.config import Config
-from engine.durability.history import HistoryState, create_history, note_events, read_past
+from engine.durability.history import (
+    HistoryState,
+    Recalled,
+    create_history,
+    note_events,
+    read_past,
+)
 from engine.inprocess import InProcessVenue
 from engine.messages import (
     COMMAND_CODEC,
@@ -38,6 +44,7 @@ from ipc import memory
 from ipc.record import numpy_dtype
 from ipc.ring import Ring
 from tests.desk import as_array
+from tests.durability.folders import SEGMENT_BYTES, Recorder
 from tools.twin.market import Market
 
 DEPTH = 10_000
@@ -53,6 +60,11 @@ class Gateway:
         self.view = VenueView(config)
         self.data = MarketData(config)
 
+    def take_over(self, recalled: Recalled) -> None:
+        """Begin late."""
+        self.view.take_over(recalled.pasts)
+        self.data.take_over(recalled.pasts, recalled.books)
+
     def take(self, batches: list[list[Any]]) -> None:
         """Events of each shard, in order."""
         for shard, events in enumerate(batches):
@@ -64,9 +76,11 @@ class Gateway:
 class Followed:
     """A venue with a history of each of its shards."""
 
-    def __init__(self, config: Config, **limits: int) -> None:
+    def __init__(self, config: Config, recorder: Recorder | None = None, **limits: int) -> None:
+        """`recorder`: it has the venue, and journals what it decides."""
         self.config = config
-        self.engine = InProcessVenue(config)
+        self.engine = InProcessVenue(config) if recorder is None else recorder.venue
+        self.recorder = recorder
         venue = self.engine.venue
         self.rings: list[Ring] = [venue.rings[name] for name in venue.topology.event_rings]
         self.taken = [0] * len(self.rings)
@@ -81,7 +95,10 @@ class Followed:
 
     def run_array(self, commands: Any) -> list[list[Any]]:
         """The same for an array of commands."""
-        self.engine.run(commands, events_max=0)
+        if self.recorder is None:
+            self.engine.run(commands, events_max=0)
+        else:
+            self.recorder.run(commands)
         found = []
         for shard, ring in enumerate(self.rings):
             raw = self._new_events(ring, shard)
@@ -124,16 +141,17 @@ class Followed:
     def late_gateway(self, books: dict[int, list[Any]]) -> Gateway:
         """A gateway that starts now."""
         made = Gateway(self.config)
-        pasts = [read_past(history) for history in self.histories]
-        made.view.take_over(pasts)
-        made.data.take_over(pasts, books)
+        made.take_over(Recalled([read_past(history) for history in self.histories], books))
         return made
 
     def release(self) -> None:
         """Give all memory back."""
         parts = self.engine.venue
-        states = (parts.ingest, parts.risk, *parts.matching, *self.histories)
-        for part in (*states, parts.reference, parts.counters, *parts.rings.values()):
+        states: list[Any] = [*self.histories]
+        if self.recorder is None:
+            states += [parts.ingest, parts.risk, *parts.matching]
+            states += [parts.reference, parts.counters, *parts.rings.values()]
+        for part in states:
             memory.forget(memory.find(part.address, 1))
 
 
@@ -146,13 +164,14 @@ def config_for(market: Market, shards: int) -> Config:
     """A venue for a market of the naive twin."""
     tables = market.tables()
     settings = tables.get("venue", {}) | {"shards": shards, "tick_ms": 0, "layout": "compact"}
-    return Config.build(**(tables | {"venue": settings}))
+    journal = {"segment_mb": SEGMENT_BYTES >> 20}
+    return Config.build(**(tables | {"venue": settings, "durability": journal}))
 
 
 @contextmanager
-def followed(config: Config, **limits: int) -> Iterator[Followed]:
+def followed(config: Config, recorder: Recorder | None = None, **limits: int) -> Iterator[Followed]:
     """A venue, whose memory is given back."""
-    made = Followed(config, **limits)
+    made = Followed(config, recorder, **limits)
     try:
         yield made
     finally:
@@ -217,3 +236,18 @@ def market_documents(gateway: Gateway, number: int) -> dict[str, Any]:
         "last": last,
         "trades": [trade_document(each, instrument) for each in gateway.data.trades(number)],
     }
+
+
+def compare(first: Gateway, second: Gateway, orders_max: int) -> None:
+    """Both tell the same."""
+    differs = list(differences(documents(first, orders_max), documents(second, orders_max)))
+    assert not differs, differs[:5]
+
+
+def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    """Where two documents differ."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        for key in one:
+            yield from differences(one[key], other[key], f"{path}.{key}")
+    elif one != other:
+        yield f"{path}: {one} and {other}"

@@ -1,14 +1,12 @@
 """A gateway that starts late knows what one knows that has seen every event."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
-from typing import Any
 
 import pytest
 
 from tests.bulk_streams import EVERYTHING, LISTS, TOPS, Habits, bulk
-from tests.durability.late import Gateway, config_for, documents, followed
+from tests.durability.late import Gateway, compare, config_for, followed
 
 pytestmark = pytest.mark.timeout(600)
 """The first one may have to compile the engine."""
@@ -18,21 +16,6 @@ ALL = replace(EVERYTHING, acts={**TOPS.acts, "funds": 1.0, "rule": 2.0, "mark": 
 
 UNBROKEN = replace(ALL, acts={**ALL.acts, "broken_list": 0.0})
 """Of several shards, two end the command that breaks a list off; a driver counts commands."""
-
-
-def compare(first: Gateway, second: Gateway, orders_max: int) -> None:
-    """Both tell the same."""
-    differs = list(differences(documents(first, orders_max), documents(second, orders_max)))
-    assert not differs, differs[:5]
-
-
-def differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
-    """Where two documents differ."""
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        for key in one:
-            yield from differences(one[key], other[key], f"{path}.{key}")
-    elif one != other:
-        yield f"{path}: {one} and {other}"
 
 
 @pytest.mark.parametrize(
