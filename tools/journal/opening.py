@@ -78,7 +78,7 @@ class OpenJournal:
     def durable_now(self) -> int | None:
         """How far a venue that runs has come by now; None when none did when this was opened."""
         if self.durable is not None and datadir.is_locked(self.path):
-            self.durable = _durable_of(self.folder)
+            self.durable = durable_of(self.folder)
         return self.durable
 
     def close(self) -> None:
