@@ -162,6 +162,8 @@ class Pursuit:
         None is for a journal that nobody writes: to its end. Gives the last decision after each
         frame; it may be left at any of them. Raises Diverged and the errors of the reader.
         """
+        if until is not None and until <= self.dseq:
+            return
         if durable is None:
             frames = self._reader.frames(self.dseq + 1)
         elif self.dseq < durable:
@@ -173,13 +175,13 @@ class Pursuit:
             if not self._heed_skips(frame):
                 yield from self.follow(durable, until)
                 return
-            if until is not None and until <= self.dseq:
-                return
+            assert frame.first_dseq <= self.dseq + 1, "follow: a frame has been left out"
             self.replica.apply(frame.payload, until or 0)
             self._term = frame.term
             yield self.dseq
-            if self.dseq < frame.last_dseq:
+            if self.dseq < frame.last_dseq:  # the rest of it comes next time
                 self._reader.seek(self.dseq + 1)
+            if self.dseq == until:
                 return
 
     def _heed_skips(self, frame: Frame) -> bool:

@@ -12,7 +12,9 @@ from engine.durability.recovery import write_genesis
 from engine.durability.writer import JournalWriter
 from engine.inprocess import InProcessVenue
 from engine.messages import MESSAGE_BYTES, PLAIN_BYTES, CommandFlag, Message
+from engine.topology import JOURNAL
 from ipc import memory
+from ipc.counters import EVERYTHING
 from ipc.ring import Ring
 
 SEGMENT_BYTES: Final = 1 << 20
@@ -36,6 +38,8 @@ class Recorder:
         self._writer = JournalWriter(self._storage, Position(), 1)
         self._frame, self._frame_decisions = FrameBuffer(), frame_decisions
         self._taken = 0
+        if memory_of.topology.is_durable:  # what is written here is written at once
+            memory_of.counters.durable.dseq = EVERYTHING
 
     def run(self, commands: Any) -> None:
         """Execute commands and journal what was decided."""
@@ -54,6 +58,8 @@ class Recorder:
             self._frame.payload[: len(payload)] = payload
             self._writer.append(self._frame, len(payload))
             self._taken += count
+        if self.venue.venue.topology.is_durable:
+            self.venue.venue.cursor("decisions", JOURNAL).position = written
         self._writer.idle()
 
     @property

@@ -10,9 +10,11 @@ from engine.durability.file_storage import FileStorage
 from engine.durability.pursuit import Pursuit
 from engine.durability.snapshot_format import path_of
 from engine.durability.snapshot_job import take_snapshot
+from engine.messages import CommandKind, OrderType, TimeInForce
 from tests.durability.folders import SEGMENT_BYTES, Recorder
 from tests.durability.small_state import flip
 from tests.sharded import sharded_config, stream
+from tools.supervision.control import Control
 
 FUNDS = 50_000
 """So little that what risk had seen decides."""
@@ -150,6 +152,41 @@ def test_another_decision_than_the_one_that_follows_is_noticed(recorded, tmp_pat
     with pytest.raises(Diverged, match="risk comes to another decision"):
         list(pursuit.follow(None))
     pursuit.free()
+
+
+def test_what_is_to_be_skipped_is_skipped_whatever_the_snapshots_hold(tmp_path):
+    recorder = Recorder(tmp_path / "data", sharded_config(1, name="skips", durability="durable"))
+    control = Control(recorder.venue.venue)
+    lone = stream(3, 1)
+    lone["price_ticks"], lone["side"], lone["order_type"] = 1, 0, OrderType.LIMIT
+    lone["kind"], lone["time_in_force"] = CommandKind.NEW, TimeInForce.GTC
+    recorder.run(stream(1, 80))
+    recorder.run(lone)  # a purchase that nobody will ever sell to
+    skipped = recorder.last
+    recorder.run(stream(2, 80))
+    # As shadows do that have followed so far, and did not stumble.
+    ahead = pursue(recorder, durable=recorder.last)
+    for until in (skipped - 10, skipped, recorder.last):
+        list(ahead.follow(recorder.last, until))
+        ahead.store()
+    assert ahead.start.skips == ()
+    control.skip(skipped)
+    recorder.run(stream(4, 60))
+    with_it = followed(recorder)[1]
+
+    again = pursue(recorder)
+    assert (again.dseq, again.start.skips) == (skipped - 10, (skipped,))
+    list(again.follow(None))
+    assert (again.dseq, hashes(again)) == (recorder.last, with_it)
+    # Whoever has executed it begins again, before it.
+    list(ahead.follow(recorder.last))
+    assert (ahead.dseq, hashes(ahead)) == (recorder.last, with_it)
+    assert ahead.start.found.snapshot.moment.dseq == skipped - 10
+    kept = snapshot_folder.dseqs(recorder.folder.snapshots)
+    assert kept[-1] < recorder.last
+    for pursuit in (again, ahead):
+        pursuit.free()
+    recorder.close()
 
 
 def test_without_any_snapshot_there_is_nothing_to_follow_from(recorded):

@@ -44,9 +44,7 @@ def newest(snapshots: Sequence[Snapshot], at_most: int) -> Snapshot | None:
 # --- the whole venue ---------------------------------------------------------------------------
 
 
-def begin_again(
-    world: World, disk: SimulatedDisk, snapshots: Sequence[Snapshot], term: int
-) -> int:
+def begin_again(world: World, disk: SimulatedDisk, snapshots: Sequence[Snapshot], term: int) -> int:
     """Bring a venue back from its newest snapshot and its journal; returns the last decision.
 
     Its rings must have been laid out anew. Raises what reading and following raise.
