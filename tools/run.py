@@ -21,6 +21,7 @@ from gateway.bridge import Bridge
 from ipc.histogram import Percentiles
 from ipc.jit import INTERPRETED
 from tools.replay.plan import Plan
+from tools.supervision.durable import DurableSupervisor
 from tools.supervisor import StopRequest, Supervisor
 
 EVENTS_PER_COMMAND_MAX: Final = 4
@@ -69,6 +70,13 @@ def _warm_gateway(config: Config) -> None:
     os.close(descriptor)
 
 
+def supervise(config: Config, clients: tuple[str, ...]) -> Supervisor:
+    """A supervisor as the configuration wants it: whether its venue survives."""
+    if config.venue.durability == "durable":
+        return DurableSupervisor(config, clients)
+    return Supervisor(config, clients)
+
+
 @contextmanager
 def running_venue(
     config: Config,
@@ -84,7 +92,7 @@ def running_venue(
     compile_kernels(config, clients, console)
     asked = stop_asked or StopRequest()
     asked.install()
-    supervisor = Supervisor(config, clients)
+    supervisor = supervise(config, clients)
     supervisor.start(asked)
     try:
         with asked.interrupting() if stop_asked is None else nullcontext():

@@ -6,7 +6,7 @@ what lies behind it is not looked at.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.durability.blocks import Block, clear
@@ -35,8 +35,10 @@ def find_skip(address: int, size: int) -> int:
     return walk - address
 
 
-def skips_in(frame: Frame) -> list[int]:
+def skips_in(frame: Frame, progress: Progress | None = None) -> list[int]:
     """The decisions that matching has to refuse, as far as a frame tells of them."""
+    if progress is not None:
+        progress(frame.last_dseq, 0)
     found, offset, size = [], 0, len(frame.payload)
     while (offset := offset + find_skip(frame.address + offset, size - offset)) < size:
         found.append(Decision(frame.address + offset).order_id)
@@ -53,23 +55,42 @@ class Start:
     skips: tuple[int, ...]
     "Decisions behind it that matching refuses: they have killed it twice."
 
+    def load_into(
+        self,
+        replica: Replica,
+        skips: Collection[int] = frozenset(),
+        progress: Progress | None = None,
+    ) -> Moment:
+        """Let a replica begin here, told of `skips` besides; returns the moment."""
+        for block in replica.blocks.values():
+            clear(block)
+        moment = load(self.found.snapshot.path, replica.blocks, progress).moment
+        replica.begin(moment.dseq, list(moment.eseqs), moment.term)
+        replica.skip(sorted({*skips, *self.skips}))
+        return moment
+
 
 def choose_start(
-    folder: DataDir, storage: Storage, durable: int | None, at_most: int | None = None
+    folder: DataDir,
+    storage: Storage,
+    durable: int | None,
+    at_most: int | None = None,
+    progress: Progress | None = None,
 ) -> Start:
     """The newest snapshot to follow the journal from, and all that must be known before.
 
     `durable`: as far as the journal is looked through, None: to its end. `at_most`: the snapshot is
     not of a later decision. A SKIP may name a decision that the snapshot has in it, executed: then
-    an older one is taken, from before that decision. Errors of `newest` and of the reader.
+    an older one is taken, from before that decision. `progress` is told of bytes of snapshots, and
+    of each frame. Errors of `newest` and of the reader.
     """
     while True:
-        found = newest(folder.snapshots, at_most)
+        found = newest(folder.snapshots, at_most, progress)
         begun = found.snapshot.moment.dseq
         skips = [
             dseq
             for frame in _frames(JournalReader(storage, begun), begun, durable)
-            for dseq in skips_in(frame)
+            for dseq in skips_in(frame, progress)
         ]
         executed = [dseq for dseq in skips if dseq <= begun]
         if not executed:
@@ -112,18 +133,14 @@ class Pursuit:
     def _begin(self, durable: int | None, at_most: int | None) -> None:
         self.start = choose_start(self.folder, self._storage, durable, at_most)
         "The snapshot from which it began, and what is skipped behind it."
-        identity, moment = self.folder.identity, self.start.found.snapshot.moment
+        identity = self.folder.identity
         self.replica = Replica(identity.shards, identity.event_slots, self._blocks)
         try:
-            for block in self.replica.blocks.values():
-                clear(block)
-            load(self.start.found.snapshot.path, self.replica.blocks)
+            moment = self.start.load_into(self.replica)
         except BaseException:
             self.replica.free()
             raise
-        self.replica.begin(moment.dseq, list(moment.eseqs), moment.term)
         self.replica.send_events_to(self._sink)
-        self.replica.skip(list(self.start.skips))
         self._skips, self._term = set(self.start.skips), moment.term
         self._reader = JournalReader(self._storage, moment.dseq)
         self._reader.seek(moment.dseq + 1)

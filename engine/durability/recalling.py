@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from engine.durability.datadir import attach
 from engine.durability.history import HistoryState, Recall, Recalled, read_past
+from engine.durability.noting import Notes
 from engine.durability.pursuit import Pursuit
-from engine.durability.recovery import WAIT_SECONDS, note_at, storage_of
+from engine.durability.recovery import WAIT_SECONDS, storage_of
 from engine.durability.replica import HISTORY, Replica
 from engine.limits import INSTRUMENTS_MAX
 from engine.messages import COMMAND_CODEC, PLAIN_BYTES, CommandKind, EventKind, decode_events
 from engine.venue import VenueMemory
-from ipc.counters import ProcessEntry
 
 BOOKED: Final = int(EventKind.BOOKED)
 
@@ -43,7 +43,7 @@ def recall_from(venue: VenueMemory, process: str, data_dir: Path) -> Recall:
         storage = storage_of(venue, data_dir)
         pursuit = Pursuit(attach(data_dir), storage, venue.counters.durable.dseq)
         try:
-            _follow(venue, pursuit, need, venue.entry(process))
+            _follow(venue, pursuit, need, Notes(venue.entry(process)))
             made = recalled(pursuit.replica)
             told = [past.sequence for past in made.pasts]
             assert all(map(int.__ge__, told, positions)), f"{told} does not reach {positions}"
@@ -55,12 +55,12 @@ def recall_from(venue: VenueMemory, process: str, data_dir: Path) -> Recall:
     return recall
 
 
-def _follow(venue: VenueMemory, pursuit: Pursuit, need: int, entry: ProcessEntry) -> None:
+def _follow(venue: VenueMemory, pursuit: Pursuit, need: int, notes: Notes) -> None:
     """Follow to what is durable, at least to decision `need`."""
     while True:
         for dseq in pursuit.follow(venue.counters.durable.dseq):
-            note_at(entry, dseq + 1)
-        note_at(entry, 0)
+            notes.beat(dseq)
+        notes.beat()
         if pursuit.dseq >= need:
             return
         if venue.counters.stop.value:

@@ -22,10 +22,14 @@ from engine.durability.errors import Diverged
 from engine.durability.file_storage import FileStorage
 from engine.durability.follower import FINE
 from engine.durability.following import learn_commands, relay_to
+from engine.durability.format import FIRST_DSEQ
+from engine.durability.noting import Notes
+from engine.durability.pursuit import choose_start, find_skip
 from engine.durability.reader import JournalReader
 from engine.durability.replica import INGEST, MATCHING, REFERENCE, RISK, Replica
 from engine.durability.republishing import count_same, publish_events
-from engine.durability.snapshot_folder import load_newest, newest, store
+from engine.durability.snapshot import Progress
+from engine.durability.snapshot_folder import store
 from engine.durability.snapshot_format import Moment
 from engine.messages import MESSAGE_BYTES
 from engine.stage import copy_words
@@ -33,7 +37,6 @@ from engine.topology import JOURNAL, ProcessPlan, order_ring
 from engine.topology import RISK as RISK_STAGE
 from engine.venue import VenueMemory
 from ipc.clock import ticks
-from ipc.counters import AT_REPLICA, ProcessEntry
 from ipc.ring import Ring, begin_at, claim, publish, resume, slot
 
 WAIT_SECONDS: Final = 0.0005
@@ -55,12 +58,12 @@ def blocks_of(venue: VenueMemory) -> dict[str, Block]:
 # --- the machine -------------------------------------------------------------------------------
 
 
-def write_genesis(venue: VenueMemory, folder: DataDir) -> None:
+def write_genesis(venue: VenueMemory, folder: DataDir, progress: Progress | None = None) -> None:
     """The snapshot of moment 0: a venue as its configuration has just made it."""
     replica = replica_of(venue, blocks_of(venue))
     replica.create_histories()
     replica.begin(0, [0] * replica.shards)
-    store(folder.snapshots, replica.blocks, moment_of(venue, replica))
+    store(folder.snapshots, replica.blocks, moment_of(venue, replica), progress=progress)
     replica.free()
 
 
@@ -118,29 +121,29 @@ def send_again(venue: VenueMemory) -> None:
 
 
 def recover_machine(
-    venue: VenueMemory, data_dir: Path, skips: Collection[int] = frozenset()
+    venue: VenueMemory, data_dir: Path, skips: Collection[int] = frozenset(), careful: bool = False
 ) -> None:
     """Bring a venue that has just been laid out to where its folder says that it was.
 
-    Writes the genesis snapshot at the very first start. Its last decision and the new term are in
-    `venue.counters.durable` afterwards. Raises the errors of snapshots and of the journal, and
-    Diverged.
+    `skips`: decisions that matching refuses, beside those of which the journal says so;
+    `careful`: one may have killed whoever tried before. Writes the genesis snapshot at the very
+    first start. Its last decision and the new term are in `venue.counters.durable` afterwards.
+    Raises the errors of snapshots and of the journal, and Diverged.
     """
     folder = attach(data_dir)
     entry = venue.entry(venue.topology.host_of(JOURNAL))
+    notes = Notes(entry, FIRST_DSEQ if careful else None)
     if not any(folder.snapshots.glob("*.snapshot")):
-        write_genesis(venue, folder)
+        write_genesis(venue, folder, notes.beat)
     replica = replica_of(venue, blocks_of(venue), history=False)
-    found = load_newest(folder.snapshots, replica.blocks).snapshot.moment
-    replica.begin(found.dseq, list(found.eseqs), found.term)
-    replica.skip(sorted(skips))
     storage = storage_of(venue, data_dir)
+    start = choose_start(folder, storage, None, None, notes.beat)
+    found = start.load_into(replica, skips, notes.beat)
     reader = JournalReader(storage, acknowledged=found.dseq)
     for frame in reader.frames(found.dseq + 1):
-        note_at(entry, frame.first_dseq)
-        apply_noting(replica, frame.payload, entry)
+        notes.apply(replica, frame.payload)
         replica.term = frame.term
-    note_at(entry, 0)
+    notes.beat()
     continue_venue(venue, replica, replica.term + 1)
     venue.counters.durable.snapshot_dseq = found.dseq
     replica.free()
@@ -150,25 +153,6 @@ def recover_machine(
 def storage_of(venue: VenueMemory, data_dir: Path) -> FileStorage:
     """The journal's files, to read."""
     return FileStorage(data_dir, venue.config.durability.segment_mb << 20)
-
-
-def note_at(entry: ProcessEntry, dseq: int) -> None:
-    """Tell what is done again next, and that the process lives."""
-    entry.heartbeat.word.value = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-    entry.at = 0
-    entry.at_stage = AT_REPLICA
-    entry.at = dseq
-
-
-def apply_noting(
-    replica: Replica, payload: memoryview, entry: ProcessEntry, until: int = 0
-) -> None:
-    """Apply a payload; if that raises, the entry says which decision it was."""
-    try:
-        replica.apply(payload)
-    except AssertionError:
-        entry.at = max(replica.follower.matching[shard].decided for shard in range(replica.shards))
-        raise
 
 
 # --- one process -------------------------------------------------------------------------------
@@ -205,6 +189,9 @@ class Rebuild:
 
     put: Callable[[Block, Block], None] = staticmethod(copy)
     "How a state is put in its place; memory of another kind has another way."
+
+    apply: Callable[[Replica, memoryview | bytes, int], None] = staticmethod(Replica.apply)
+    "How decisions are done again; a process notes meanwhile that it lives."
 
     def __init__(
         self,
@@ -292,10 +279,10 @@ class Rebuild:
         while replica.dseq < self._need:
             if self.venue.counters.durable.dseq < self._need:
                 return False
-            replica.apply(self._payload, self._need)  # what was left of the last frame
+            self.apply(replica, self._payload, self._need)  # what was left of the last frame
             for frame in self._reader.poll(self._need):
                 self._payload = bytes(frame.payload)
-                replica.apply(self._payload, self._need)
+                self.apply(replica, self._payload, self._need)
         return True
 
     def _is_short(self) -> bool:
@@ -356,29 +343,39 @@ class Rebuild:
 
 
 def rebuild_stages(
-    venue: VenueMemory, plan: ProcessPlan, data_dir: Path, skips: Collection[int] = frozenset()
+    venue: VenueMemory,
+    plan: ProcessPlan,
+    data_dir: Path,
+    skips: Collection[int] = frozenset(),
+    careful: bool = False,
 ) -> None:
     """Make the states of a process's stages anew, in that process, before it begins to work.
 
-    Waits for the journal where it must. Raises as `recover_machine`.
+    Waits for the journal where it must. Arguments and errors as those of `recover_machine`.
     """
-    folder, entry = attach(data_dir), venue.entry(plan.name)
+    folder = attach(data_dir)
+    # What matching has executed once, it can execute again.
+    executed = [venue.cursor("decisions", name).position for name in venue.topology.shards]
+    notes = Notes(venue.entry(plan.name), min(executed) + 1 if careful else None)
     replica = replica_of(venue, history=False)
     need = decision_needed(venue, plan.stages, max(skips, default=0))
-    latest = need
-    while not may_begin_with(venue, plan.stages, newest(folder.snapshots, latest).snapshot.moment):
-        latest = newest(folder.snapshots, latest).snapshot.moment.dseq - 1
-    found = load_newest(folder.snapshots, replica.blocks, at_most=latest).snapshot.moment
-    replica.begin(found.dseq, list(found.eseqs), found.term)
-    replica.skip(sorted(skips))
     storage = storage_of(venue, data_dir)
+    durable, latest = venue.counters.durable.dseq, need
+    while True:
+        start = choose_start(folder, storage, durable, latest, notes.beat)
+        moment = start.found.snapshot.moment
+        if may_begin_with(venue, plan.stages, moment):
+            break
+        latest = moment.dseq - 1
+    start.load_into(replica, skips, notes.beat)
     rebuild = Rebuild(venue, plan.stages, replica, JournalReader(storage), need)
+    rebuild.apply = notes.apply
     while not rebuild.step():
-        note_at(entry, 0)
+        notes.beat()
         if venue.counters.stop.value:
             break
         time.sleep(WAIT_SECONDS)
-    note_at(entry, 0)
+    notes.beat()
     replica.free()
 
 
@@ -392,6 +389,7 @@ def warm_up() -> None:
     replica.hear_all()
     follower, events = replica.follower, replica.follower.taps.sources[0].ring
     relay_to(follower, 0, 0)
+    find_skip(replica.out_address, 0)
     learn_commands(follower, follower.commands, 0, 0)
     count_same(events, replica.out_address, 0)
     publish_events(events, replica.out_address, 0, 0)

@@ -76,7 +76,7 @@ def load_newest(
     progress: Progress | None = None,
 ) -> Found:
     """Load the newest whole snapshot into blocks, which are cleared before. Raises as `newest`."""
-    found = newest(folder, at_most)
+    found = newest(folder, at_most, progress)
     for block in blocks.values():
         clear(block)
     loaded = snapshot.load(found.snapshot.path, blocks, progress)
