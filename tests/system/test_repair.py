@@ -64,11 +64,26 @@ def check(traders):
     assert bought == sold > 0
 
 
-SPREAD = ["journal", "matching", "risk", "ingest", "risk", "journal", "ingest", "matching"]
-COMPACT = ["engine", "journal", "engine"]
-
-
-@pytest.mark.parametrize(("layout", "victims"), [("spread", SPREAD), ("compact", COMPACT)])
+@pytest.mark.parametrize(
+    ("layout", "victims"),
+    [
+        (
+            "spread",
+            [
+                "journal",
+                "matching",
+                "risk",
+                "ingest",
+                "gateway",
+                "risk",
+                "journal",
+                "ingest",
+                "matching",
+            ],
+        ),
+        ("compact", ["engine", "journal", "gateway", "engine"]),
+    ],
+)
 def test_whoever_is_killed_comes_back_and_so_does_the_machine(durable, layout, victims):
     venue = durable("--layout", layout).wait_ready()
     with crowd(venue.http) as traders:
@@ -81,12 +96,27 @@ def test_whoever_is_killed_comes_back_and_so_does_the_machine(durable, layout, v
         for trader in traders:
             trader.end()
         check(traders)
+        # The machine: all are gone at once, and what is in memory with them.
+        venue.process.kill()
+        venue.process.wait()
+        again = durable("--layout", layout, name=venue.name).wait_ready()
+        for trader in traders:
+            trader.address = again.http
+        check(traders)
+        # And in good order.
+        again.process.send_signal(signal.SIGTERM)
+        assert again.process.wait(60) == 0, again.process.stderr.read()
+        last = durable("--layout", layout, name=venue.name).wait_ready()
+        for trader in traders:
+            trader.address = last.http
+            trader.place()
+        check(traders)
 
 
 def test_who_hangs_is_replaced_and_writes_nothing_more(durable):
     venue = durable("--layout", "spread").wait_ready()
     with crowd(venue.http) as traders:
-        for victim in ("risk", "journal"):
+        for victim in ("risk", "journal", "gateway"):
             stopped = replace(venue, victim, signal.SIGSTOP)
             assert gone(stopped), "it was killed before its successor began"
             assert "it was stopped" in entry(venue, victim).last_error
@@ -107,3 +137,4 @@ def test_three_deaths_stop_the_venue_and_it_says_why(durable):
     assert "journal: killed by SIGKILL" in told
     assert venue.segments() == []
     assert all(map(gone, pids))
+    assert durable("--layout", "compact", name=venue.name).wait_ready().status()["ready"]
