@@ -3,8 +3,10 @@
 import csv
 import json
 import shutil
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet
@@ -12,11 +14,13 @@ import pytest
 from click.testing import CliRunner
 
 from engine.config import Config
-from engine.durability import datadir
+from engine.durability import datadir, eventlog
+from engine.durability.datadir import Lock
 from engine.durability.file_storage import FileStorage
 from engine.durability.pursuit import Pursuit
 from engine.durability.snapshot_format import path_of
 from engine.messages import Side
+from engine.venue import VenueMemory
 from tests.desk import as_array
 from tests.durability.folders import Recorder
 from tests.tools.small_journal import COMMANDS, CONFIG, answer, new, okimi
@@ -237,3 +241,47 @@ def test_a_number_too_wide_for_a_decimal_has_only_its_raw_form(tmp_path: Path):
 
 def test_the_form_must_be_clear(recorded: Path, tmp_path: Path):
     assert okimi("export", recorded, tmp_path / "d.txt").exit_code == 2
+
+
+# --- beside a venue that runs --------------------------------------------------------------------
+
+
+@pytest.fixture
+def lock(tmp_path: Path, name: str, venue: VenueMemory) -> Iterator[Lock]:
+    """Of a folder whose venue runs and has reported six of its ten decisions as durable."""
+    config = Config.build(**CONFIG, venue={"name": name})
+    recorder = Recorder(tmp_path / "venue", config, frame_decisions=2)
+    recorder.run(as_array(COMMANDS))
+    recorder.close()
+    venue.counters.durable.dseq = 6
+    with recorder.folder.lock() as held:
+        yield held
+
+
+@pytest.mark.usefixtures("lock")
+def test_only_what_is_durable_is_looked_at(tmp_path: Path):
+    running = tmp_path / "venue"
+    found = answer("verify", running)
+    assert (found["ok"], found["running"], found["last_seq"]) == (True, True, 6)
+    assert answer("dump", running)["records"] == 6
+    assert answer("hash", running)["dseq"] == 6
+    assert past(running)["dseq"] == 6
+    beyond = okimi("hash", running, "--until", "7")
+    assert beyond.exit_code == 1
+    assert "not durable yet" in beyond.stderr
+    lines = CliRunner().invoke(main, ["events", str(running), "--json"]).stdout.splitlines()
+    assert max(json.loads(line)["dseq"] for line in lines[:-1]) == 6
+
+
+def test_a_follower_of_events_ends_with_the_venue(
+    tmp_path: Path, lock: Lock, venue: VenueMemory, monkeypatch: pytest.MonkeyPatch
+):
+    def time_goes_on(_: float) -> None:
+        """Whenever the follower waits: first there are more decisions, then the venue ends."""
+        if venue.counters.durable.dseq == 10:
+            lock.release()
+        venue.counters.durable.dseq = 10
+
+    monkeypatch.setattr(eventlog, "time", SimpleNamespace(sleep=time_goes_on))
+    followed = of("events", tmp_path / "venue", "--follow")["events"]
+    assert followed == of("events", tmp_path / "venue")["events"]

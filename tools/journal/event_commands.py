@@ -21,7 +21,11 @@ if TYPE_CHECKING:  # this compiles: only who reads events waits for that
 @click.option("--to", "last", type=click.IntRange(1), help="Last event sequence.")
 @click.option("--shard", type=click.IntRange(0), default=0, help="Whose events.")
 @click.option("--kind", "kinds", multiple=True, help="trade, canceled, ...; several are allowed.")
-@click.option("--follow", is_flag=True, help="Go on as events become durable; until Ctrl-C.")
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Go on as events become durable; until Ctrl-C, or the venue ends.",
+)
 @click.option("--rebuild", is_flag=True, help="Only make the event files of all shards again.")
 @json_option
 def events(folder: Path, rebuild: bool, as_json: bool, **wanted: Any) -> None:
@@ -57,6 +61,7 @@ def _rebuild(log: "EventLog") -> dict[str, Any]:
 def _show(
     opened: "OpenJournal", log: "EventLog", as_json: bool, follow: bool, **wanted: Any
 ) -> dict[str, Any]:
+    from engine.durability.datadir import is_locked
     from tools.journal.decisions import line
     from tools.journal.errors import JournalToolError
     from tools.journal.events import describe_event, event_kinds_named
@@ -68,7 +73,10 @@ def _show(
     names, shown, has_learned = opened.names(), 0, False
     if opened.names_error:
         stderr.print(f"numbers are shown without names: {opened.names_error}", soft_wrap=True)
-    found = log.follow(shard, first) if follow else log.read(shard, first, wanted["last"])
+    if follow:
+        found = log.follow(shard, first, lambda: is_locked(opened.path))
+    else:
+        found = log.read(shard, first, wanted["last"])
     try:
         for event in found:
             if kinds and event.kind not in kinds:
