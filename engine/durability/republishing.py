@@ -27,13 +27,15 @@ def same_event(found: Event, wanted: Event) -> bool:
 def count_same(ring: Ring, address: int, count: int) -> int:
     """How many events from an address on are those of a ring whose writer is dead.
 
-    Those that the ring does not hold any more count as the same.
+    Those that the ring does not hold count as the same: it has been written over, or it went on
+    where the ring of an earlier start had ended, and its slots before are empty.
     """
     oldest = ring.producer.position - ring.slot_count
     for index in range(count):
         made = Event(address + index * MESSAGE_BYTES)
         position = made.sequence - 1
-        if position >= oldest and not same_event(made, Event(slot(ring, position))):
+        told = Event(slot(ring, position))
+        if position >= oldest and told.sequence != 0 and not same_event(made, told):
             return index
     return count
 
