@@ -17,6 +17,7 @@ from engine.topology import TopologyError
 from ipc.errors import IpcError
 from tools.journal.commands import journal
 from tools.journal.event_commands import events
+from tools.simulation.command import simulate
 from tools.snapshots import snapshot
 from tools.terminal import emit, json_option, layout_option, name_option, stderr, stdout
 from tools.torture.command import torture
@@ -254,6 +255,7 @@ def replay(
 
 main.add_command(journal)
 main.add_command(events)
+main.add_command(simulate)
 main.add_command(snapshot)
 main.add_command(torture)
 

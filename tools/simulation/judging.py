@@ -1,17 +1,17 @@
 """What must be true of a whole history, whatever happened on the way.
 
 `judge` compares what clients were told with what the journal says when it is derived again, and
-looks through the decisions for commands that are missing, doubled or answered twice. `second_opinion`
-asks the naive twin, which takes longer.
+looks through the decisions for commands that are missing, doubled or answered twice. The naive
+twin, which takes longer, is asked in `second_opinion`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from engine.durability.format import FIRST_DSEQ
-from engine.limits import INTERNAL_SOURCE
+from engine.limits import ASSETS_MAX, INTERNAL_SOURCE
 from engine.messages import (
     EVENT_CODECS,
     MESSAGE_BYTES,
@@ -30,6 +30,7 @@ from engine.messages import (
 from ipc.record import Codec
 from tools.simulation.derivations import History
 from tools.simulation.traders import REPEATABLE, Told, Trader
+from tools.simulation.worlds import World
 
 DUPLICATE: Final = int(RejectReason.DUPLICATE_CLIENT_ORDER_ID)
 FIRST_OF_RISK: Final = int(RejectReason.UNKNOWN_ACCOUNT)
@@ -192,11 +193,9 @@ def check_events(events: Sequence[Any]) -> None:
         expect(np.array_equal(matches, wanted), f"a match of shard {shard} comes twice, or not")
 
 
-def check_conservation(world: Any) -> None:
+def check_conservation(world: World) -> None:
     """No unit of any asset has come to be or got lost: in the engine's own memory."""
     risk, market = world.venue.risk, world.market
-    from engine.limits import ASSETS_MAX
-
     owned = [0] * (len(market.instruments) + 1)
     for account in market.accounts:
         for asset in range(len(owned)):
@@ -215,12 +214,13 @@ def check_conservation(world: Any) -> None:
     expect(not any(nets), f"nets by instrument: {nets}")
 
 
-def judge(traders: Sequence[Trader], history: History) -> Any:
-    """All that can be said without the twin; returns the decisions."""
+def judge(traders: Sequence[Trader], history: History, world: World) -> Any:
+    """All that can be said without the twin; returns the decisions. Violation."""
     decisions = decisions_of(history)
     events = [comparable(raw) for raw in history.events]
     check_decisions(decisions)
     check_events(events)
     for trader in traders:
         check_told(trader, events)
+    check_conservation(world)
     return decisions

@@ -4,7 +4,7 @@ The work is done by `engine.durability.recovery`, as it is in a venue of process
 replaced: snapshots are kept in memory, and the journal lies on the simulated disk.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from engine.durability.blocks import Block
@@ -35,9 +35,21 @@ class Spares:
         return self._made[process]
 
 
-def newest(snapshots: Sequence[Snapshot], at_most: int) -> Snapshot | None:
-    """The newest snapshot of a decision up to `at_most`; None: the beginning."""
-    fitting = [each for each in snapshots if each.dseq <= at_most]
+def newest(
+    snapshots: Sequence[Snapshot],
+    at_most: int = 1 << 62,
+    published: Mapping[int, int] | None = None,
+) -> Snapshot | None:
+    """The newest snapshot of a decision up to `at_most`; None: the beginning.
+
+    `published`: for shards, the last event that such a snapshot may have behind it.
+    """
+    bounds = (published or {}).items()
+    fitting = [
+        each
+        for each in snapshots
+        if each.dseq <= at_most and all(each.sequences[shard] <= end for shard, end in bounds)
+    ]
     return max(fitting, key=lambda each: each.dseq, default=None)
 
 
@@ -50,7 +62,7 @@ def begin_again(world: World, disk: SimulatedDisk, snapshots: Sequence[Snapshot]
     Its rings must have been laid out anew. Raises what reading and following raise.
     """
     spare = world.kept(Spares).of(0)
-    spare.restart(newest(snapshots, 1 << 62))
+    spare.restart(newest(snapshots))
     spare.follow(disk)
     spare.replica.hear_all()
     for name in world.states():
@@ -106,7 +118,9 @@ class Successor:
         names = [world.stages[stage] for stage in stages]
         need = decision_needed(world.venue, names)
         spare = world.kept(Spares).of(1 + stages[0])
-        spare.restart(newest(snapshots, need))
+        shards = {stage - 2: world.topology.event_rings[stage - 2] for stage in stages if stage > 1}
+        published = {shard: world.rings[name].position for shard, name in shards.items()}
+        spare.restart(newest(snapshots, need, published))
         self._rebuild = Rebuild(world.venue, names, spare.replica, JournalReader(disk), need)
         self._rebuild.put = self._put
         self._pages = _by_address(world) | _by_address(spare)

@@ -33,7 +33,7 @@ class Shadow:
     def restart(self) -> None:
         """Begin with the newest snapshot."""
         assert self._disk is not None
-        self.copy.restart(newest(self.snapshots, 1 << 62))
+        self.copy.restart(newest(self.snapshots))
         dseq = self.copy.replica.dseq
         self._reader = JournalReader(self._disk, dseq)
         self._reader.seek(dseq + 1)

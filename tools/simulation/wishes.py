@@ -95,7 +95,8 @@ class Wisher:
         below = self.below
         side = below(2)
         away = toward * below(8) + below(3) - 1
-        made = LIMIT | {
+        made: Fields = {
+            **LIMIT,
             "account": self.accounts[below(len(self.accounts))],
             "instrument": below(self.count),
             "side": side,

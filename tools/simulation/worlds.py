@@ -97,7 +97,7 @@ class RingView:
         return self.region.view[start : start + MESSAGE_BYTES]
 
     def offer(self, raw: bytes) -> int:
-        """Write one message as the ring's only writer; returns its sequence, 0: there is no room."""
+        """Write one message as the ring's only writer; returns its sequence, 0 without room."""
         words = self.words
         position = words[self.claimed]
         if position > self.mask + min(words[cursor] for cursor in self.cursors):
