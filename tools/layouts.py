@@ -1,13 +1,14 @@
 """Layouts of messages and shared memory as documentation: `python -m tools.layouts` prints them.
 
-The pages messages, memory-map and snapshots in docs/ are its output, journal contains some of it; a
-test compares them.
+The pages messages, memory-map and snapshots in docs/ are its output, journal and events contain
+some of it; a test compares them.
 """
 
 import sys
 from typing import Final
 
 from engine.directory import AssetEntry, InstrumentEntry
+from engine.durability.eventfiles import EventBlock
 from engine.durability.format import FrameHeader
 from engine.durability.snapshot_format import PageRun, SnapshotHeader, SnapshotSection
 from engine.matching import MatchingState
@@ -197,8 +198,13 @@ def journal_part() -> str:
     return _section(FrameHeader)
 
 
+def events_part() -> str:
+    """What docs/events.md has from the declarations."""
+    return _section(EventBlock)
+
+
 PAGES: Final = {"messages": messages_page, "memory": memory_page, "snapshots": snapshots_page}
-PARTS: Final = {"journal": journal_part}
+PARTS: Final = {"journal": journal_part, "events": events_part}
 
 if __name__ == "__main__":
     sys.stdout.write((PAGES | PARTS)[sys.argv[1]]())
