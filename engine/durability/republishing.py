@@ -27,10 +27,11 @@ def same_event(found: Event, wanted: Event) -> bool:
 def count_same(ring: Ring, address: int, count: int) -> int:
     """How many events from an address on are those of a ring whose writer is dead.
 
-    Those that the ring does not hold count as the same: it has been written over, or it went on
-    where the ring of an earlier start had ended, and its slots before are empty.
+    Those that the ring does not hold count as the same: it has been written over, or the dead
+    writer had begun to, or it went on where the ring of an earlier start had ended, and its slots
+    before are empty.
     """
-    oldest = ring.producer.position - ring.slot_count
+    oldest = ring.claims.intent - ring.slot_count
     for index in range(count):
         made = Event(address + index * MESSAGE_BYTES)
         position = made.sequence - 1
