@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from engine.durability.committing import Committer, Committing, connect
+from engine.durability.collecting import Committing, connect
+from engine.durability.committing import Committer
 from engine.durability.errors import StorageFull
 from engine.durability.format import FrameBuffer
 from engine.durability.writer import open_journal
