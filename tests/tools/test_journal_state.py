@@ -11,18 +11,22 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
+import zstandard
 from click.testing import CliRunner
 
 from engine.config import Config
 from engine.durability import datadir, eventlog
 from engine.durability.datadir import Lock
 from engine.durability.file_storage import FileStorage
+from engine.durability.format import FRAME_BYTES_MAX
 from engine.durability.pursuit import Pursuit
 from engine.durability.snapshot_format import path_of
 from engine.messages import Side
 from engine.venue import VenueMemory
 from tests.desk import as_array
+from tests.durability import folders
 from tests.durability.folders import Recorder
+from tests.sharded import sharded_config, stream
 from tests.tools.small_journal import COMMANDS, CONFIG, answer, new, okimi
 from tools.cli import main
 
@@ -241,6 +245,40 @@ def test_a_number_too_wide_for_a_decimal_has_only_its_raw_form(tmp_path: Path):
 
 def test_the_form_must_be_clear(recorded: Path, tmp_path: Path):
     assert okimi("export", recorded, tmp_path / "d.txt").exit_code == 2
+
+
+# --- several segments, some of them in the archive -----------------------------------------------
+
+
+def test_the_archive_is_read_like_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(folders, "SEGMENT_BYTES", FRAME_BYTES_MAX)
+    recorder = Recorder(tmp_path / "venue", sharded_config(1), frame_decisions=2)
+    recorder.run(stream(3, 400))
+    recorder.close()
+    folder = recorder.folder
+    whole = answer("verify", folder.path)
+    hashed = answer("hash", folder.path)
+    assert whole["segments"] == 4
+    assert whole["records"] == recorder.last
+    segments = sorted(folder.journal.glob("*.journal"))
+    for path in segments[:2]:
+        raw = zstandard.ZstdCompressor().compress(path.read_bytes())
+        (folder.archive / f"{path.name}.zst").write_bytes(raw)
+        (folder.archive / f"{path.stem}.json").write_text("{}")
+        path.with_suffix(".headers").unlink()
+        path.unlink()
+    found = answer("verify", folder.path)
+    assert (found["ok"], found["segments"], found["archived"]) == (True, 2, 2)
+    assert found["records"] == whole["records"]
+    assert answer("hash", folder.path)["state_hash"] == hashed["state_hash"]
+    dumped = answer("dump", folder.path, "--from", "100", "--to", "299")
+    assert dumped["records"] == 200
+    (folder.archive / f"{segments[1].name}.zst").unlink()
+    broken = answer("verify", folder.path, code=1)
+    assert "missing" in broken["problem"]
+    refused = okimi("truncate", folder.path, "--yes", "--lose-acknowledged")
+    assert refused.exit_code == 1
+    assert "cannot be cut" in refused.stderr
 
 
 # --- beside a venue that runs --------------------------------------------------------------------

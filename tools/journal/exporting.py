@@ -55,17 +55,22 @@ class Exported:
 
 
 def export(journal: OpenJournal, order: Order, console: Console) -> Exported:
-    """Write the file. JournalToolError without pyarrow; the errors of the journal and of events."""
+    """Write the file, which has its name once it is whole.
+
+    JournalToolError without pyarrow; the errors of the journal and of events.
+    """
     names, found = journal.names(), Exported()
     if order.what != DECISIONS:
         learn_all(journal, names, console)
     pieces = _decisions if order.what == DECISIONS else _events
     table = TABLES[order.what]
-    with SINKS[order.form](order.target) as sink:
+    unfinished = order.target.with_name(order.target.name + ".unfinished")
+    with SINKS[order.form](unfinished) as sink:
         for rows in _batches(pieces(journal, order, names, console)):
             columns = table(rows, names)
             found.rows += len(columns[0].values)
             sink.write(columns)
+    unfinished.replace(order.target)
     found.bytes = order.target.stat().st_size
     return found
 

@@ -74,10 +74,11 @@ def render(report: dict[str, Any], found: Rebuilt) -> RenderableType:
     head = Text.assemble(
         ("after decision ", "dim"),
         (str(found.dseq), "bold"),
-        f"  {time_text(report['time_ns'])}  term {found.term}  hash {report['state_hash']}",
+        f"  {time_text(report['time_ns'])}  term {found.term}",
     )
     rate = f"{found.records} decisions from {found.from_dseq} on, {found.rate:,.0f} a second"
-    parts: list[RenderableType] = [head, Text(rate, "dim")]
+    hashes = f"hash {report['state_hash']}"
+    parts: list[RenderableType] = [head, Text(hashes, "dim"), Text(rate, "dim")]
     if found.snapshots_checked:
         parts.append(Text(f"{len(found.snapshots_checked)} snapshots are what was derived", "dim"))
     for book in report["books"]:

@@ -1,10 +1,12 @@
 """Progress bars over a journal: how far into its segments a reader is."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 
+from engine.durability.errors import StorageGone
 from engine.durability.reader import Frame
 from tools.journal.opening import OpenJournal
 from tools.run import progress_bar
@@ -19,9 +21,10 @@ class Meter:
         """`text` says what is being done."""
         storage = journal.storage
         self._names = sorted({*storage.archived(), *storage.segments()})
-        sizes = [storage.size(name) for name in storage.segments()]
         # Archived segments had about the size of the others before they were compressed.
-        self._segment_bytes = max(sizes, default=1)
+        self._segment_bytes = 1
+        with suppress(StorageGone):  # of one that is archived just now
+            self._segment_bytes = max(map(storage.size, storage.segments()), default=1)
         self._bar = progress_bar(console)
         self._task = self._bar.add_task(text, total=max(len(self._names), 1) * self._segment_bytes)
         self._shown = 0
@@ -35,9 +38,12 @@ class Meter:
 
     def over(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """The frames, while the bar moves on."""
+        segment = before = 0
         for frame in frames:
             yield frame
-            done = self._names.index(frame.segment) * self._segment_bytes + frame.offset
+            if frame.segment != segment:  # perhaps one that was not there at the beginning
+                segment, before = frame.segment, bisect_left(self._names, frame.segment)
+            done = before * self._segment_bytes + frame.offset
             if done - self._shown >= self.UPDATE_BYTES:
                 self._bar.update(self._task, completed=done)
                 self._shown = done
