@@ -38,13 +38,14 @@ class Okimi(click.Group):
         from tools.account import AccountNotFound
         from tools.bench.errors import BenchFailed
         from tools.journal.errors import JournalToolError
+        from tools.promoting import PromoteRefused
         from tools.replay.errors import ReplayError
         from tools.run import VenueDied
         from tools.status import VenueNotFound
         from tools.supervisor import StartFailed, StartInterrupted
 
         expected = (ConfigError, TopologyError, IpcError, DurabilityError, VenueDied)
-        started = (StartFailed, StartInterrupted)
+        started = (StartFailed, StartInterrupted, PromoteRefused)
         asked = (ReplayError, JournalToolError, VenueNotFound, AccountNotFound, BenchFailed)
         try:
             return super().invoke(context)
@@ -95,16 +96,10 @@ def demo(
 @click.option("--http", help="HOST:PORT to serve on.")
 @click.option("--data-dir", help="Folder of journal and snapshots. [in ~/.local/state/okimi]")
 @click.option("--durability", type=click.Choice(["durable", "memory"]), help="What survives.")
+@click.option("--standby", is_flag=True, help="Follow the venue; serve when it has ended.")
 @name_option
 @layout_option
-def up(
-    path: Path | None,
-    http: str | None,
-    data_dir: str | None,
-    durability: str | None,
-    name: str | None,
-    layout: str | None,
-) -> None:
+def up(standby: bool, path: Path | None, **options: str | None) -> None:
     """Start a venue and serve until Ctrl-C or `okimi down`.
 
     A durable venue goes on where the one before it on the same data ended, however that was.
@@ -112,20 +107,70 @@ def up(
     \b
     okimi up
     okimi up --durability memory
+    okimi up --standby
     okimi up --data-dir /var/lib/okimi
     okimi up --name second --http 127.0.0.1:8081
     okimi up --config my.toml --layout spread
     """
-    from tools.up import run_up
+    from tools.up import run_standby, run_up
 
-    overrides = {
+    config = configured(path, _overrides(**options))
+    if standby and config.venue.durability != "durable":
+        raise click.UsageError('--standby needs venue.durability = "durable"')
+    sys.exit(run_standby(config) if standby else run_up(config))
+
+
+def _overrides(
+    http: str | None,
+    data_dir: str | None,
+    name: str | None,
+    layout: str | None,
+    durability: str | None = "durable",
+) -> dict[str, str | None]:
+    """What options say instead of the configuration."""
+    return {
         "venue.name": name,
         "venue.layout": layout,
         "venue.durability": durability,
         "durability.data_dir": data_dir,
         "gateway.http": http,
     }
-    sys.exit(run_up(configured(path, overrides)))
+
+
+@main.command()
+@click.option("--config", "path", type=click.Path(path_type=Path), help="[the shipped okimi.toml]")
+@click.option("--http", help="HOST:PORT to serve on, if there is no standby.")
+@click.option("--data-dir", help="Folder of journal and snapshots. [in ~/.local/state/okimi]")
+@click.option("--force", is_flag=True, help="Also when the venue serves.")
+@name_option
+@layout_option
+@json_option
+def promote(force: bool, as_json: bool, path: Path | None, **options: str | None) -> None:
+    """End what is left of a durable venue that hangs or is stopped, and have its place taken.
+
+    Its supervisor is killed, and with it all its processes; nothing else happens before the last of
+    them is gone. Then its standby serves (`okimi up --standby`), or, if there is none, this process
+    does as `okimi up` would.
+
+    \b
+    okimi promote
+    okimi promote --name second --force
+    """
+    from engine.durability.committing import data_dir_of
+    from tools.promoting import run_promote
+    from tools.up import run_up
+
+    config = configured(path, _overrides(**options))
+    done = run_promote(data_dir_of(config), config.venue.name, force=force)
+    if not as_json:
+        killed = ", ".join(map(str, done["killed"])) or "nothing"
+        stderr.print(f"killed {killed} in {done['fence_seconds']} s", highlight=False)
+    if done["http"] is not None:
+        print(f"ready http={done['http']}", flush=True)
+        emit(done, as_json)
+        return
+    emit(done, as_json)
+    sys.exit(run_up(config))
 
 
 @main.command()

@@ -38,19 +38,30 @@ def recall_from(venue: VenueMemory, process: str, data_dir: Path) -> Recall:
 
     @contextmanager
     def recall(positions: Sequence[int]) -> Iterator[Recalled]:
-        # Events that have passed by now are of decisions that have been made by now.
-        need = venue.rings["decisions"].producer.position
         storage = storage_of(venue, data_dir)
         pursuit = Pursuit(attach(data_dir), storage, venue.counters.durable.dseq)
         try:
-            _follow(venue, pursuit, need, Notes(venue.entry(process)))
-            made = recalled(pursuit.replica)
-            told = [past.sequence for past in made.pasts]
-            assert all(map(int.__ge__, told, positions)), f"{told} does not reach {positions}"
-            yield made
+            with recall_with(venue, process, pursuit)(positions) as made:
+                yield made
         finally:
             pursuit.free()
             storage.close()
+
+    return recall
+
+
+def recall_with(venue: VenueMemory, process: str, pursuit: Pursuit) -> Recall:
+    """The same out of a state that is there, which can follow no more afterwards."""
+
+    @contextmanager
+    def recall(positions: Sequence[int]) -> Iterator[Recalled]:
+        # Events that have passed by now are of decisions that have been made by now.
+        need = venue.rings["decisions"].producer.position
+        _follow(venue, pursuit, need, Notes(venue.entry(process)))
+        made = recalled(pursuit.replica)
+        told = [past.sequence for past in made.pasts]
+        assert all(map(int.__ge__, told, positions)), f"{told} does not reach {positions}"
+        yield made
 
     return recall
 

@@ -9,6 +9,7 @@ from engine.durability.committing import data_dir_of, serve_journal
 from engine.durability.datadir import IDENTITY, Identity, attach, begin, check_identity, settle
 from engine.durability.errors import DurabilityError
 from engine.durability.genesis import check_unchanged
+from engine.durability.history import Recall
 from engine.durability.recalling import recall_from
 from engine.durability.recovery import blocks_of, recover_machine, write_genesis
 from engine.durability.replica import REFERENCE, RISK
@@ -28,8 +29,12 @@ def main_of(
     plan: ProcessPlan,
     bound: socket.socket | None,
     successor: Successor | None,
+    recall: Recall | None = None,
 ) -> Main:
-    """The main of a process of the topology: a gateway listens at `bound`, a stage may succeed."""
+    """The main of a process of the topology: a gateway listens at `bound`, a stage may succeed.
+
+    `recall`: tells the gateway what has passed; from the folder unless given.
+    """
 
     def work() -> int:
         if JOURNAL in plan.stages:
@@ -37,8 +42,8 @@ def main_of(
         if SHADOW in plan.stages:
             return serve_shadow(venue, plan)
         if GATEWAY in plan.stages:
-            recall = recall_from(venue, plan.name, data_dir_of(venue.config))
-            return serve_gateway(venue, plan, bound, recall)
+            known = recall or recall_from(venue, plan.name, data_dir_of(venue.config))
+            return serve_gateway(venue, plan, bound, known)
         return serve_stages(venue, plan, successor)
 
     return _telling(venue.entry(plan.name), work)
