@@ -19,7 +19,7 @@ from engine.durability.errors import EventsGone, JournalGap, SnapshotError, Stor
 from engine.durability.eventfiles import SLOTS, EventFiles
 from engine.durability.eventkeeper import EventKeeper
 from engine.durability.file_storage import FileStorage
-from engine.durability.pursuit import Pursuit
+from engine.durability.pursuit import EventPursuit
 from engine.durability.snapshot import read_header
 from engine.durability.snapshot_folder import dseqs
 from engine.durability.snapshot_format import path_of
@@ -145,7 +145,7 @@ class EventLog:
 
         durable = self._durable()
         earliest = earliest_snapshot(self.folder, self._storage)
-        pursuit = Pursuit(self.folder, self._storage, durable, earliest)
+        pursuit = EventPursuit(self.folder, self._storage, durable, earliest)
         try:
             with closing(EventKeeper(pursuit, 0, refuse)) as keeper:
                 for dseq in pursuit.follow(durable):
@@ -180,7 +180,7 @@ class _Source:
         self._raw: list[bytes] = []
         at_most = log.before(shard, from_eseq)
         try:
-            self._pursuit = Pursuit(log.folder, log._storage, durable, at_most)
+            self._pursuit = EventPursuit(log.folder, log._storage, durable, at_most)
         except JournalGap as error:
             raise EventsGone(
                 f"events from {from_eseq} on cannot be derived any more: {error}"

@@ -8,6 +8,7 @@ what lies behind it is not looked at.
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from engine.durability.blocks import Block, clear
 from engine.durability.datadir import DataDir
@@ -111,6 +112,10 @@ def _frames(reader: JournalReader, begun: int, durable: int | None) -> Iterator[
 class Pursuit:
     """A replica and its place in a journal. `free` it at the end."""
 
+    history: ClassVar[bool] = True
+    audits: ClassVar[bool] = True
+    "What its replica does beside making books and events; see there."
+
     def __init__(
         self,
         folder: DataDir,
@@ -134,7 +139,9 @@ class Pursuit:
         self.start = choose_start(self.folder, self._storage, durable, at_most)
         "The snapshot from which it began, and what is skipped behind it."
         identity = self.folder.identity
-        self.replica = Replica(identity.shards, identity.event_slots, self._blocks)
+        self.replica = Replica(
+            identity.shards, identity.event_slots, self._blocks, self.history, self.audits
+        )
         try:
             moment = self.start.load_into(self.replica)
         except BaseException:
@@ -240,3 +247,10 @@ class Pursuit:
     def free(self) -> None:
         """Give the memory back."""
         self.replica.free()
+
+
+class EventPursuit(Pursuit):
+    """One for who wants nothing but events: no snapshot can be taken, and nothing is checked."""
+
+    history = False
+    audits = False
