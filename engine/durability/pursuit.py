@@ -131,6 +131,8 @@ class Pursuit:
         of snapshots and of the reader.
         """
         self.folder = folder
+        self.on_older: Callable[[], None] = lambda: None
+        "Called when it has had to go back to an older snapshot, with another replica."
         self._storage, self._blocks = storage, blocks
         self._sink: Sink | None = None
         self._begin(durable, at_most)
@@ -217,6 +219,7 @@ class Pursuit:
         if any(dseq <= self.dseq for dseq in new):
             self.replica.free()
             self._begin(frame.last_dseq, min(new) - 1)
+            self.on_older()
             return False
         if new:
             self._skips |= new

@@ -83,6 +83,7 @@ class Shadow:
         for words in begun.passed_over:
             say(words)
         self.keeper = keep_events(self.pursuit, self.mark.dseq, say)
+        self.pursuit.on_older = self._keep_again
         self.mark.snapshot_dseq = begun.snapshot.moment.dseq
         self.mark.shadow_dseq = self.pursuit.dseq
         self.schedule = Schedule(settings.snapshot_minutes, begun.snapshot.moment.dseq)
@@ -125,6 +126,12 @@ class Shadow:
             self.keeper.close()
             self.keeper = None
         self.storage.close()
+
+    def _keep_again(self) -> None:
+        """Keep the events of another replica, which makes some of them once more."""
+        if self.keeper is not None:
+            self.keeper.close()
+            self.keeper = keep_events(self.pursuit, self.mark.dseq, say)
 
     def beat(self) -> None:
         """Show that this process lives."""

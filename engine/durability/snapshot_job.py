@@ -143,7 +143,8 @@ def run_snapshot_job(venue: VenueMemory) -> int:
         folder = attach(data_dir_of(venue.config))
         taken = take_snapshot(folder, storage, mark.dseq, settings.snapshots_kept)
         mark.snapshot_dseq = mark.shadow_dseq = taken.snapshot.moment.dseq
-        give_up_old(folder, storage, keep=settings.archive)
+        if venue.counters.stop.value == 0:  # who stops a venue does not wait for the archive
+            give_up_old(folder, storage, keep=settings.archive)
     except DurabilityError as error:
         if isinstance(error, Diverged):
             mark.shadow_state = DIFFERS

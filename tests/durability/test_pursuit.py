@@ -179,7 +179,10 @@ def test_what_is_to_be_skipped_is_skipped_whatever_the_snapshots_hold(tmp_path):
     list(again.follow(None))
     assert (again.dseq, hashes(again)) == (recorder.last, with_it)
     # Whoever has executed it begins again, before it.
+    went_back = []
+    ahead.on_older = lambda: went_back.append(ahead.dseq)
     list(ahead.follow(recorder.last))
+    assert went_back == [skipped - 10]
     assert (ahead.dseq, hashes(ahead)) == (recorder.last, with_it)
     assert ahead.start.found.snapshot.moment.dseq == skipped - 10
     kept = snapshot_folder.dseqs(recorder.folder.snapshots)
