@@ -110,6 +110,7 @@ def change_event(out: Outbox, cause: Decision, kind: int, flags: int) -> ChangeE
     event = ChangeEvent(begin(out, cause, kind, flags))
     event.order_type, event.time_in_force = OrderType.LIMIT, TimeInForce.GTC
     event.leaves_lots = event.previous_price_ticks = 0
+    event.trigger_ticks = event.display_lots = 0
     return event
 
 

@@ -271,6 +271,10 @@ class ChangeEvent(Event, align=CACHE_LINE_BYTES):
     "Open quantity from now on. CANCELED: the quantity that was taken back."
     previous_price_ticks: i64
     "REPLACED: the price before; equal to price_ticks when the order kept its priority."
+    trigger_ticks: i64
+    "REPLACED: the trigger from now on of a stop or touch order that waits for it; else 0."
+    display_lots: i64
+    "REPLACED: the most that is shown at a time from now on; 0: everything."
 
 
 class PhaseEvent(Event, align=CACHE_LINE_BYTES):

@@ -119,16 +119,16 @@ class Order:
     def restored(cls, past: PastOrder) -> "Order":
         """From what is kept of all its events, but for its fills."""
         kept, terms = past.order, past.terms
-        order = cls(kept._replace(flags=kept.flags & ~EventFlag.TERMS))
+        order = cls(kept if terms is None else kept._replace(flags=kept.flags & ~EventFlag.TERMS))
         order.leaves_lots, order.cum_lots = kept.leaves_lots, kept.cum_lots
         order.traded, order.fill_count = past.traded, kept.fill_count
         order.state, order.place, order.reason = kept.state, kept.place, kept.reason
         order.has_price, order.triggered = kept.has_price != 0, kept.triggered != 0
         order.updated_ns, order.resting_ticks = kept.updated_ns, kept.resting_ticks
+        order.display_lots = kept.display_now_lots
         if terms is not None:
             order.terms = terms
             order.trigger_ticks = terms.trigger_now_ticks
-            order.display_lots = terms.display_now_lots
             if terms.first_id:
                 ids = (terms.first_id, terms.second_id, terms.third_id)
                 order.list_order_ids = ids[: LIST_SIZES[terms.list_kind]]

@@ -5,6 +5,7 @@ own commands to order entry: a client that has its answer can ask for anything i
 """
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,7 +21,6 @@ from gateway.metrics import Counts, render
 from gateway.risk_documents import refusals_document
 from gateway.view import VenueView
 
-REPLACED: Final = int(EventKind.REPLACED)
 CLOCK: Final = int(EventKind.CLOCK)
 
 
@@ -44,10 +44,18 @@ class Service:
         self.risk = RiskViews(venue.risk, len(venue.config.assets))
         self.counts = Counts()
         if recall is not None:
+            self._take_over(recall)
+
+    def _take_over(self, recall: Recall) -> None:
+        """Learn what has passed, and begin behind it."""
+        gc.disable()  # it would look through all orders again and again while they are made
+        try:
             with recall(self.bridge.positions) as recalled:
                 self.view.take_over(recalled.pasts)
                 self.market_data.take_over(recalled.pasts, recalled.books)
-            self.bridge.begin_behind(self.view.sequences)
+        finally:
+            gc.enable()
+        self.bridge.begin_behind(self.view.sequences)
 
     def start(self, failed: Callable[[BaseException], None]) -> None:
         """Begin to follow events; see Bridge.start."""
@@ -72,8 +80,6 @@ class Service:
         shard = self.bridge.shard
         self.view.apply(event, shard)
         mine = self.bridge.is_mine(event)
-        if mine and event.kind == REPLACED:
-            self.entry.replaced(event)
         if not (mine and self.entry.is_check(event)):
             self.feed.publish(event)
         for change in self.market_data.take(event, shard):

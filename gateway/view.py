@@ -158,6 +158,9 @@ class VenueView:
             order.price_ticks = event.price_ticks
         order.qty_lots = event.qty_lots
         order.leaves_lots = event.leaves_lots
+        order.display_lots = event.display_lots
+        if event.trigger_ticks:
+            order.trigger_ticks = event.trigger_ticks
         order.touch(event)
         assert order.leaves_lots + order.cum_lots == order.qty_lots, "the view lost a fill"
 

@@ -108,6 +108,8 @@ def replaced(books: Books, decision: Decision, index: int, flags: int, out: Outb
     event = change_event(out, decision, EventKind.REPLACED, flags)
     event.side, event.price_ticks = order.side, decision.price_ticks
     event.qty_lots, event.leaves_lots = order.qty_lots, order.leaves_lots
+    if order.flags & OrderFlag.SPECIAL:
+        event.display_lots = books.details[index].display_lots
     return event
 
 
@@ -139,6 +141,8 @@ def change_outside(books: Books, decision: Decision, index: int, leaves: int, ou
     set_quantity(books, index, leaves)
     event = replaced(books, decision, index, 0, out)
     event.previous_price_ticks = detail.limit_ticks
+    if waits_for_price and not trails(books, index):
+        event.trigger_ticks = decision.terms.trigger_ticks if moves else detail.trigger_ticks
     detail.limit_ticks = decision.price_ticks
     if decision.flags & CommandFlag.POST_ONLY:
         order.flags |= OrderFlag.POST_ONLY

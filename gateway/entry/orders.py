@@ -51,14 +51,12 @@ class OrderEntry:
     """From what clients want to commands, and back."""
 
     def __init__(self, config: Config, view: VenueView, bridge: Bridge) -> None:
-        """`view` gets every event before `settle` and `replaced` do."""
+        """`view` gets every event before `settle` does."""
         self._view = view
         self._replies = Replies(view)
         self.pending = PendingCommands(bridge, config.gateway.request_timeout_ms / 1000)
         self._owed = OwedCancels(self.pending)
         self._names = Names(view, self._replies)
-        self._amended: dict[int, tuple[int, int]] = {}
-        "Trigger and display of each amendment of terms on its way, by source sequence."
         self._checks: set[int] = set()
         "Source sequences of the checks on their way."
         self.instrument = self._names.instrument
@@ -219,13 +217,10 @@ class OrderEntry:
         }
         conclude = partial(self._changed, target, located)
         request = Request(answer, conclude, _ASK_FOR_IT)
-        sequence = self.pending.send((command | located.names | values | terms,), request)
-        if terms:
-            self._amended[sequence] = terms["trigger_ticks"], terms["display_lots"]
+        self.pending.send((command | located.names | values | terms,), request)
 
     def _changed(self, target: Target, located: Located, events: list[Any]) -> Reply:
         event = events[0]
-        self._amended.pop(event.source_sequence, None)
         if event.kind in REFUSALS:
             return Reply.of(self._replies.refusal(event))
         order = located.order
@@ -233,15 +228,6 @@ class OrderEntry:
             order = self._view.order_of(target.account, located.names["client_order_id"])
         assert order is not None, "a changed order that is not known"
         return Reply(200, self._replies.document(order))
-
-    def replaced(self, event: Any) -> None:
-        """A REPLACED event of a command of ours: it does not say which terms changed, we know."""
-        terms = self._amended.get(event.source_sequence)
-        order = self._view.order(event.order_id)
-        if terms is not None and order is not None:
-            order.display_lots = terms[1]
-            if order.waits_for in _TRIGGER_FIELDS.values():
-                order.trigger_ticks = terms[0]
 
     def cancel_all(
         self, account: int, symbol: str | None, side: str | None, answer: Answer

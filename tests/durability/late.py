@@ -185,7 +185,10 @@ def documents(gateway: Gateway, orders_max: int) -> dict[str, Any]:
     for order_id in range(1, orders_max + 1):
         order = view.order(order_id)
         if order is not None and order.instrument in view.instruments:
-            orders[order_id] = order_document(order, view.instruments[order.instrument])
+            document = order_document(order, view.instruments[order.instrument])
+            # What an amendment begins with, which is not shown of every order.
+            begun = order.display_lots, order.trigger_ticks, order.working_ticks, order.waits_for
+            orders[order_id] = document | {"begun": begun}
     accounts = [each.number for each in view.accounts]
     # In which order events of several shards arrive is chance.
     ordered: Any = list if len(view.sequences) == 1 else sorted

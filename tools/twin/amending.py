@@ -77,7 +77,7 @@ class Amending(Settling):
             order.total_lots -= order.open_lots - open_lots
             order.reduce(order.open_lots - open_lots)
             prices = {"price_ticks": order.price_ticks, "previous_price_ticks": order.rest_ticks}
-            self._change(EventKind.REPLACED, order, **prices, **self._level(order))
+            self._replaced(order, **prices, **self._level(order))
         else:
             self._requeue(order, decision.price_ticks, open_lots)
 
@@ -103,6 +103,10 @@ class Amending(Settling):
             return False
         return self._lots_waiting(order) - order.open_lots + open_lots > LEVEL_LOTS_MAX
 
+    def _replaced(self, order: Order, **fields: int) -> None:
+        """REPLACED, with what the order shows from now on."""
+        self._change(EventKind.REPLACED, order, display_lots=order.display_lots, **fields)
+
     def _resize(self, order: Order, open_lots: int) -> None:
         order.total_lots += open_lots - order.open_lots
         order.open_lots = open_lots
@@ -113,7 +117,9 @@ class Amending(Settling):
         order.price_ticks = decision.price_ticks
         self._resize(order, open_lots)
         wanted_ticks = decision.trigger_ticks if decision.flags & CommandFlag.TERMS else 0
-        self._change(EventKind.REPLACED, order, previous_price_ticks=previous_ticks)
+        waits = order in self._book(order).triggers and order.trigger not in TRAILING
+        told_ticks = (wanted_ticks or order.trigger_ticks) if waits else 0
+        self._replaced(order, previous_price_ticks=previous_ticks, trigger_ticks=told_ticks)
         if wanted_ticks and wanted_ticks != order.trigger_ticks:
             order.trigger_ticks = wanted_ticks
             self._book(order).triggers.remove(order)
@@ -128,7 +134,7 @@ class Amending(Settling):
         self._resize(order, open_lots)
         order.price_ticks = price_ticks
         fields = self._level_at(order, previous_ticks) | {"previous_price_ticks": previous_ticks}
-        self._change(EventKind.REPLACED, order, **fields)
+        self._replaced(order, **fields)
         if book.phase != Phase.CONTINUOUS:
             self._rest(order, price_ticks)
         elif order.peg:

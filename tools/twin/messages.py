@@ -188,6 +188,8 @@ class ChangeEvent(NamedTuple):
     time_ns: int
     leaves_lots: int
     previous_price_ticks: int
+    trigger_ticks: int = 0
+    display_lots: int = 0
 
 
 class PhaseEvent(NamedTuple):

@@ -83,6 +83,7 @@ def begin_order(history: HistoryState, event: OrderEvent) -> int:
     order.cum_lots = order.traded_low = order.traded_high = order.fill_count = 0
     order.time_ns = order.updated_ns = event.time_ns
     order.sequence, order.ended_dseq, order.reason = event.sequence, 0, 0
+    order.display_now_lots = 0
     order.fills_kept = order.first_fill = order.last_fill = order.next_ended = 0
     if event.flags & EventFlag.TERMS:
         begin_terms(history, index, TermsEvent(event.address))
@@ -95,9 +96,9 @@ def begin_terms(history: HistoryState, index: int, event: TermsEvent) -> None:
     kept = history.terms[index]
     copy_words(kept.terms.address, event.terms.address, TERM_WORDS)
     kept.trigger_now_ticks = event.terms.trigger_ticks
-    kept.display_now_lots = event.terms.display_lots
     kept.first_id = kept.second_id = kept.third_id = 0
     order = history.orders.orders[index]
+    order.display_now_lots = event.terms.display_lots
     order.place = OrderPlace.WAITING
     if event.terms.list_kind != ListKind.NONE:
         order.place = OrderPlace.HELD
@@ -226,7 +227,11 @@ def canceled(history: HistoryState, event: ChangeEvent) -> None:
 @inlined
 def replaced(history: HistoryState, event: ChangeEvent) -> None:
     """REPLACED."""
-    order = history.orders.orders[known(history, event.order_id)]
+    index = known(history, event.order_id)
+    order = history.orders.orders[index]
+    order.display_now_lots = event.display_lots
+    if event.trigger_ticks != 0:
+        history.terms[index].trigger_now_ticks = event.trigger_ticks
     in_place = event.flags & LEVEL_FLAGS and event.price_ticks == event.previous_price_ticks
     if not in_place:  # else it is the price at which it rests, which need not be its limit
         order.price_ticks = event.price_ticks

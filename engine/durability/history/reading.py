@@ -107,16 +107,20 @@ class Past:
     def orders(self) -> Iterator[PastOrder]:
         """All orders that are remembered, in no order."""
         state, orders, terms = self.state, self.state.orders.orders, self.state.terms
-        view = _view(state)
+        view, unpack, make = _view(state), _ORDER.struct.unpack_from, _ORDER.values._make
+        begin, begin_terms = orders.address - state.address, terms.address - state.address
+        begin_fills = state.fills.fills.address - state.address
+        has_terms = int(EventFlag.TERMS)
         for index in range(1, state.orders.used + 1):
-            order = _values(_ORDER, view, orders.address - state.address + index * KeptOrder.size)
+            order = make(unpack(view, begin + index * KeptOrder.size))
             if order.order_id == 0:  # a free slot
                 continue
             kept = None
-            if order.flags & EventFlag.TERMS:
-                kept = _values(_TERMS, view, terms.address - state.address + index * KeptTerms.size)
+            if order.flags & has_terms:
+                kept = _values(_TERMS, view, begin_terms + index * KeptTerms.size)
             traded = (order.traded_high << LOW_BITS) + order.traded_low
-            yield PastOrder(order, kept, traded, _fills(state, view, order))
+            fills = _fills(view, begin_fills, order) if order.fills_kept else []
+            yield PastOrder(order, kept, traded, fills)
 
 
 class Recalled(NamedTuple):
@@ -162,8 +166,7 @@ def _values(codec: Codec, view: memoryview, start: int = 0) -> Any:
     return codec.values._make(codec.struct.unpack_from(view, start))
 
 
-def _fills(state: HistoryState, view: memoryview, order: Any) -> list[Any]:
-    start = state.fills.fills.address - state.address
+def _fills(view: memoryview, start: int, order: Any) -> list[Any]:
     found, slot = [], order.first_fill
     for _ in range(order.fills_kept):
         found.append(_values(_FILL, view, start + slot * KeptFill.size))

@@ -138,6 +138,8 @@ class KeptOrder(Record, align=CACHE_LINE_BYTES):
     "Next in the id map's chain, or next free slot."
     next_ended: u32
     "The order that ended next after it."
+    display_now_lots: i64
+    "Most that it shows at a time; a plain order may get one by an amendment."
 
 
 class KeptTerms(Record, align=LINE_PAIR_BYTES):
@@ -146,7 +148,6 @@ class KeptTerms(Record, align=LINE_PAIR_BYTES):
     terms: Terms
     "As they were sent."
     trigger_now_ticks: i64
-    display_now_lots: i64
     first_id: i64
     "Ids of the orders of its list, 0 while that is not complete."
     second_id: i64
