@@ -87,8 +87,7 @@ def block_records(shards: int, history: bool = True) -> dict[str, type[Record]]:
     """The blocks of a venue's state with so many matching shards, with their histories or not."""
     found: dict[str, type[Record]] = {REFERENCE: ReferenceData, INGEST: IngestState}
     found[RISK] = RiskState
-    kinds: dict[str, type[Record]]
-    kinds = {MATCHING: MatchingState, PENDING: PendingEvents}
+    kinds: dict[str, type[Record]] = {MATCHING: MatchingState, PENDING: PendingEvents}
     if history:
         kinds[HISTORY] = HistoryState
     for name, record in kinds.items():
@@ -258,9 +257,8 @@ class Replica:
                 begun = first + index * MESSAGE_BYTES
                 message = source.view[place : place + MESSAGE_BYTES]
                 target.view[begun : begun + MESSAGE_BYTES] = message
-            stale = target.view[
-                first + count * MESSAGE_BYTES : first + pending.count * MESSAGE_BYTES
-            ]
+            end = first + pending.count * MESSAGE_BYTES
+            stale = target.view[first + count * MESSAGE_BYTES : end]
             stale[:] = bytes(len(stale))
             pending.count = count
 
