@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # these compile: only who takes a snapshot waits for that
 
 @click.group()
 def snapshot() -> None:
-    r"""List, check and take snapshots of a venue: its state, from which a start goes on.
+    """List, check and take snapshots of a venue: its state, from which a start goes on.
 
     \b
     okimi snapshot list ~/.local/state/okimi/okimi

@@ -14,7 +14,7 @@ from tools.terminal import emit, folder_argument, json_option, stderr, stdout
 
 @click.group()
 def journal() -> None:
-    r"""Look into the journal of a venue: what was decided, and whether it is whole.
+    """Look into the journal of a venue: what was decided, and whether it is whole.
 
     \b
     okimi journal verify ~/.local/state/okimi/okimi
@@ -34,7 +34,7 @@ def journal() -> None:
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @json_option
 def dump(folder: Path, limit: int | None, as_json: bool, **filters: Any) -> None:
-    r"""Show decisions, one a line; with --json an object a line, and a last one with their count.
+    """Show decisions, one a line; with --json an object a line, and a last one with their count.
 
     \b
     okimi journal dump DIR --kind new --kind cancel --account 7
@@ -173,7 +173,7 @@ def hash_command(folder: Path, until: int | None, blocks: bool, as_json: bool) -
 def export_command(
     folder: Path, target: Path, form: str | None, as_json: bool, **wanted: Any
 ) -> None:
-    r"""Write decisions, events or trades to a file, with decimals beside the raw integers.
+    """Write decisions, events or trades to a file, with decimals beside the raw integers.
 
     \b
     okimi journal export DIR decisions.parquet
@@ -232,7 +232,7 @@ def diff(left: Path, right: Path, commands: bool, as_json: bool) -> None:
 def truncate(
     folder: Path, dry_run: bool, yes: bool, lose_acknowledged: bool, as_json: bool
 ) -> None:
-    r"""Say what would be lost if the journal were cut where it is no longer whole, or cut it.
+    """Say what would be lost if the journal were cut where it is no longer whole, or cut it.
 
     \b
     okimi journal truncate DIR --dry-run

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # this compiles: only who reads events waits for that
 @click.option("--rebuild", is_flag=True, help="Only make the event files of all shards again.")
 @json_option
 def events(folder: Path, rebuild: bool, as_json: bool, **wanted: Any) -> None:
-    r"""Show events of a venue, one a line; with --json an object a line, then their count.
+    """Show events of a venue, one a line; with --json an object a line, then their count.
 
     They come from the folder's event files, or are derived again from a snapshot and the journal.
 

@@ -30,7 +30,7 @@ SEEDS_MAX = 10**9
 )
 @json_option
 def simulate(seeds: int, first: int, commands: int, jobs: int, as_json: bool) -> None:
-    r"""Let whole venues suffer every fault in one process, and see that nothing is lost.
+    """Let whole venues suffer every fault in one process, and see that nothing is lost.
 
     Stages, journal, recovery and rings are the real ones; clock, disk, scheduler and clients follow
     from the seed. Exit code 0 when no seed has violated anything.

@@ -16,7 +16,7 @@ from tools.terminal import emit, json_option, layout_option, stderr, stdout
 def torture(
     minutes: float, kills: int | None, seed: int | None, layout: str | None, as_json: bool
 ) -> None:
-    r"""Kill processes of a durable venue under load, again and again; it must lose nothing.
+    """Kill processes of a durable venue under load, again and again; it must lose nothing.
 
     Clients trade over HTTP and keep their own record of what they were told. Random processes, the
     supervisor too, are killed or stopped. The record is compared with the journal, done again from
