@@ -7,12 +7,13 @@ of its segment) has the same pages as one in private memory.
 """
 
 import contextlib
+import errno
 import hashlib
 import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -104,8 +105,8 @@ class Block:
 def runs_in_use(block: Block) -> list[Run]:
     """The pages that are not all zero, in ascending order.
 
-    In private memory only pages that were ever touched are looked at, which the kernel tells. A
-    look at an untouched page of shared memory puts it in place.
+    Only pages that were ever touched are looked at, which the kernel tells of private memory and of
+    segments: a look at an untouched page of shared memory would put it in place.
     """
     view = block.view()
     whole = block.size // PAGE_BYTES
@@ -139,36 +140,84 @@ def _runs(in_use: Any) -> list[Run]:
 
 def _touched(block: Block) -> Any:
     """For each page whether it may be other than zero."""
-    if not _is_private(block.address):
-        return np.ones(block.pages, np.bool_)
+    mapping = _mapping_at(block.address)
     first = block.address // mmap.PAGESIZE
-    last = (block.address + block.size - 1) // mmap.PAGESIZE
+    count = (block.address + block.size - 1) // mmap.PAGESIZE - first + 1
+    begin = first * mmap.PAGESIZE
     try:
-        descriptor = os.open(_PAGEMAP, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # some containers hide it: then look at everything, which takes longer
+        touched = (
+            _pages_of(begin, count) if mapping.is_private else _file_pages(mapping, begin, count)
+        )
+    except OSError:  # some containers hide what is needed: look at everything, which takes longer
         return np.ones(block.pages, np.bool_)
-    try:
-        wanted = (last - first + 1) * _PAGEMAP_ENTRY
-        raw = os.pread(descriptor, wanted, first * _PAGEMAP_ENTRY)
-    finally:
-        os.close(descriptor)
-    assert len(raw) == wanted, "the page map of this process ends too early"
-    touched = (np.frombuffer(raw, np.uint64) >> np.uint64(_IN_USE_SHIFT)) != 0
     # A page of the block lies in one or two pages of the machine.
     starts = block.address + np.arange(block.pages) * PAGE_BYTES
     ends = np.minimum(starts + PAGE_BYTES, block.address + block.size) - 1
     return touched[starts // mmap.PAGESIZE - first] | touched[ends // mmap.PAGESIZE - first]
 
 
-def _is_private(address: int) -> bool:
-    """Whether the mapping at `address` is private to this process."""
+def _pages_of(begin: int, count: int) -> Any:
+    """Which pages of private memory this process has ever touched. OSError."""
+    descriptor = os.open(_PAGEMAP, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        offset = begin // mmap.PAGESIZE * _PAGEMAP_ENTRY
+        raw = os.pread(descriptor, count * _PAGEMAP_ENTRY, offset)
+    finally:
+        os.close(descriptor)
+    assert len(raw) == count * _PAGEMAP_ENTRY, "the page map of this process ends too early"
+    return (np.frombuffer(raw, np.uint64) >> np.uint64(_IN_USE_SHIFT)) != 0
+
+
+def _file_pages(mapping: "_Mapping", begin: int, count: int) -> Any:
+    """Which pages of a segment anybody has ever touched: others are holes in its file. OSError."""
+    touched = np.zeros(count, np.bool_)
+    descriptor = os.open(mapping.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if os.fstat(descriptor).st_ino != mapping.inode:
+            raise FileNotFoundError(f"{mapping.path} is another file now")
+        start = mapping.offset + begin - mapping.start
+        end, position = start + count * mmap.PAGESIZE, start
+        while position < end:
+            try:
+                position = os.lseek(descriptor, position, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                break  # there is only a hole
+            hole = min(os.lseek(descriptor, position, os.SEEK_HOLE), end)
+            pages = slice((position - start) // mmap.PAGESIZE, -(-(hole - start) // mmap.PAGESIZE))
+            touched[pages] = True
+            position = hole
+    finally:
+        os.close(descriptor)
+    return touched
+
+
+class _Mapping(NamedTuple):
+    """What /proc/self/maps says of a piece of memory."""
+
+    start: int
+    is_private: bool
+    offset: int
+    "Of its beginning in the file."
+    inode: int
+    path: str
+
+
+def _mapping_at(address: int) -> _Mapping:
     with open("/proc/self/maps", encoding="ascii", errors="replace") as lines:
         for line in lines:
-            span, flags, _ = line.split(" ", 2)
+            span, flags, offset, _, inode, *path = line.split(None, 5)
             start, _, end = span.partition("-")
             if int(start, 16) <= address < int(end, 16):
-                return flags[3] == "p"
+                name = path[0].rstrip("\n") if path else ""
+                return _Mapping(int(start, 16), flags[3] == "p", int(offset, 16), int(inode), name)
     raise AssertionError(f"there is no mapping at {address:#x}")
+
+
+def _is_private(address: int) -> bool:
+    """Whether the mapping at `address` is private to this process."""
+    return _mapping_at(address).is_private
 
 
 def clear(block: Block) -> None:

@@ -1,13 +1,14 @@
 """State blocks: which pages are in use, clearing and copying, in private and in shared memory."""
 
 import mmap
+import os
 
 import numpy as np
 import pytest
 
 from engine.durability import blocks
 from engine.durability.blocks import PAGE_BYTES, Block, Run
-from ipc import memory
+from ipc import memory, segment
 from ipc.record import Array, Record, i64, length
 
 PAGES = 3000
@@ -36,6 +37,25 @@ def shared():
     return block
 
 
+def named():
+    """In a segment, as the states of a venue."""
+    segment.unlink(NAME)
+    made = segment.create(NAME, State.size, 1)
+    segments.append(made)
+    return Block(State, made.address)
+
+
+segments = []
+NAME = f"okimi.blocks-{os.getpid()}"
+
+
+@pytest.fixture(autouse=True)
+def _no_segment_is_left():
+    yield
+    segment.unlink(NAME)
+    segments.clear()
+
+
 def around(block):
     """The bytes of a shared block's memory that are not the block's."""
     region = block.region()
@@ -53,7 +73,7 @@ PLACES = [0, PAGE_BYTES - 1, 5 * PAGE_BYTES + 8, 6 * PAGE_BYTES, 2999 * PAGE_BYT
 RUNS = [Run(0, 1), Run(5, 2), Run(2999, 2)]
 
 
-@pytest.mark.parametrize("make", [private, shared])
+@pytest.mark.parametrize("make", [private, shared, named])
 def test_pages_in_use_are_those_that_are_not_zero(make):
     block = make()
     assert blocks.runs_in_use(block) == []
@@ -86,7 +106,7 @@ def test_all_is_looked_at_where_the_page_map_is_hidden(monkeypatch, tmp_path):
     assert blocks.runs_in_use(block) == RUNS
 
 
-@pytest.mark.parametrize("make", [private, shared])
+@pytest.mark.parametrize("make", [private, shared, named])
 def test_clearing_touches_nothing_else(make):
     block = make()
     outside = around(block)
@@ -94,6 +114,17 @@ def test_clearing_touches_nothing_else(make):
     blocks.clear(block)
     assert not block.view().any()
     assert around(block) == outside
+
+
+def test_looking_at_a_segment_puts_no_page_in_place():
+    block, file = named(), segment.SHARED_MEMORY / NAME
+    fill(block, *PLACES)
+    assert blocks.runs_in_use(block) == RUNS
+    blocks.copy(block, private())
+    # A page of the block lies in two of the segment: their neighbours may have come.
+    assert file.stat().st_blocks * 512 <= 3 * len(PLACES) * PAGE_BYTES
+    segment.unlink(NAME)  # then its holes cannot be seen any more
+    assert blocks.runs_in_use(block) == RUNS
 
 
 def test_clearing_gives_memory_back():
@@ -104,8 +135,8 @@ def test_clearing_gives_memory_back():
     assert not blocks._touched(block)[:PAGES].any(), "the last page may be shared with others"
 
 
-@pytest.mark.parametrize("source", [private, shared])
-@pytest.mark.parametrize("target", [private, shared])
+@pytest.mark.parametrize("source", [private, shared, named])
+@pytest.mark.parametrize("target", [private, shared, named])
 def test_a_copy_is_equal_whatever_was_there(source, target):
     drawn = np.random.default_rng(7)
     one, other = source(), target()
@@ -121,7 +152,7 @@ def test_a_copy_is_equal_whatever_was_there(source, target):
         assert around(other) == outside
 
 
-@pytest.mark.parametrize("make", [private, shared])
+@pytest.mark.parametrize("make", [private, shared, named])
 def test_locked_memory_that_stays_in_place_is_zeroed(make, monkeypatch):
     class Locked(mmap.mmap):
         def madvise(self, *_):
