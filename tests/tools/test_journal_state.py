@@ -21,7 +21,7 @@ from engine.durability.file_storage import FileStorage
 from engine.durability.format import FRAME_BYTES_MAX
 from engine.durability.pursuit import Pursuit
 from engine.durability.snapshot_format import path_of
-from engine.messages import Side
+from engine.messages import CommandFlag, CommandKind, Side
 from engine.venue import VenueMemory
 from tests.desk import as_array
 from tests.durability import folders
@@ -164,6 +164,20 @@ def test_events_are_shown_from_any_on(recorded: Path):
     third = CliRunner().invoke(main, ["events", str(recorded), "--from", "3", "--to", "3"])
     assert third.stdout.splitlines() == [lines[2]]
     assert of("events", recorded, "--kind", "trade", "--kind", "funded")["events"] == 2
+
+
+def test_a_replaced_event_says_what_an_iceberg_shows_from_now_on(tmp_path: Path):
+    terms = int(CommandFlag.TERMS)
+    order = new(1, Side.SELL, 20_001, 9)._replace(flags=terms, display_lots=3)
+    amended = order._replace(kind=int(CommandKind.AMEND), order_id=1, display_lots=2)
+    recorder = Recorder(tmp_path / "venue", Config.build(**CONFIG))
+    recorder.run(as_array([order, amended]))
+    recorder.close()
+    result = CliRunner().invoke(main, ["events", str(tmp_path / "venue"), "--kind", "replaced"])
+    assert "display=0.002" in result.stdout
+    answer("export", tmp_path / "venue", tmp_path / "e.csv", "--what", "events")
+    replaced = next(row for row in rows_of(tmp_path / "e.csv") if row["kind"] == "replaced")
+    assert (replaced["new_display"], replaced["new_trigger_ticks"]) == ("0.002", "")
 
 
 def test_event_files_are_made_again(folder: Path):

@@ -109,6 +109,10 @@ def _put_order(made: Document, event: Any, names: Names) -> None:
         put_quantity(made, names, instrument, "leaves", event.leaves_lots)
         if event.previous_price_ticks:
             put_price(made, names, instrument, "previous_price", event.previous_price_ticks)
+        if event.kind == EventKind.REPLACED and event.trigger_ticks:
+            put_price(made, names, instrument, "trigger_price", event.trigger_ticks)
+        if event.kind == EventKind.REPLACED and event.display_lots:
+            put_quantity(made, names, instrument, "display", event.display_lots)
     elif event.flags & EventFlag.TERMS:
         made["terms"] = terms_of(event, names)
 

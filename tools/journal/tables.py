@@ -161,6 +161,7 @@ def events_table(rows: Rows, names: Names) -> list[Column]:
         *steps(changes, names, "leaves_lots", stepped & (changed | meetings)),
         *steps(rows, names, "level_lots", leveled),
         *steps(changes, names, "previous_price_ticks", changed & stepped),
+        *_new_terms(changes, names),
         number(trades, "maker_order_id", meetings),
         number(trades, "maker_account", meetings),
         *steps(trades, names, "maker_leaves_lots", meetings),
@@ -180,6 +181,17 @@ def events_table(rows: Rows, names: Names) -> list[Column]:
         number(rows, "source"),
         number(rows, "source_sequence"),
     ]
+
+
+def _new_terms(rows: Rows, names: Names) -> list[Column]:
+    """Trigger and display that an amended order has from now on, if it has any."""
+    replaced = rows["kind"] == EventKind.REPLACED
+    made = [
+        column
+        for field in ("trigger_ticks", "display_lots")
+        for column in steps(rows, names, field, replaced & (rows[field] != 0))
+    ]
+    return [column._replace(name=f"new_{column.name}") for column in made]
 
 
 def _terms_columns(rows: Rows, names: Names, terms: Any) -> list[Column]:
