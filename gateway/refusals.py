@@ -50,6 +50,11 @@ _STATUSES: Final[dict[RejectReason, int]] = {
 """Statuses other than 422."""
 
 _TERMS: Final = "see /api/v1/instruments"
+_SKIPPED: Final = (
+    None,
+    "the engine could not execute this and has skipped it; nothing has changed. Tell whoever runs "
+    "the venue",
+)
 
 _REFUSALS: Final[dict[RejectReason, tuple[str | None, str]]] = {
     RejectReason.UNKNOWN_COMMAND: (None, "this kind of command does not exist"),
@@ -205,4 +210,7 @@ _REFUSALS: Final[dict[RejectReason, tuple[str | None, str]]] = {
     RejectReason.EXPIRED: ("expires_at", "the time is not after the venue's clock"),
     RejectReason.LIST_BROKEN: (None, "the orders of the list do not follow each other"),
     RejectReason.NOT_AMENDABLE: (None, "this cannot be changed of this order as it is now"),
+    RejectReason.SKIPPED_BY_INGEST: _SKIPPED,
+    RejectReason.SKIPPED_BY_RISK: _SKIPPED,
+    RejectReason.SKIPPED_BY_MATCHING: _SKIPPED,
 }

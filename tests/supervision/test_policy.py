@@ -63,7 +63,22 @@ def test_two_deaths_at_a_record_skip_it(policy: DeathPolicy) -> None:
     assert policy.judge(death(1, record=BAD)) == Restart()
     assert policy.judge(death(2, record=BAD)) == Skip(BAD)
     assert policy.judge(death(3)) == Restart(), "the deaths of the record count no more"
-    assert isinstance(policy.judge(death(4)), Stop)
+    assert policy.judge(death(4)) == Restart()
+    assert isinstance(policy.judge(death(5)), Stop)
+
+
+def test_a_skipped_record_excuses_no_death_of_others_and_none_from_outside(
+    policy: DeathPolicy,
+) -> None:
+    policy.deaths_max = 5
+    policy.judge(death(0, cause=Cause.KILLED))
+    policy.judge(death(0, "matching"))
+    policy.judge(death(1, record=BAD))
+    assert policy.judge(death(2, record=BAD)) == Skip(BAD)
+    assert [(each.name, each.cause) for each in policy.deaths] == [
+        ("risk", Cause.KILLED),
+        ("matching", Cause.CRASHED),
+    ]
 
 
 def test_the_record_is_remembered_however_long_ago(policy: DeathPolicy) -> None:

@@ -63,6 +63,13 @@ def test_one_that_turns_in_circles_hangs(machine: Machine) -> None:
     assert 0 < machine.silent_for(worked_ms=LOOK_MS) < STALL_MS * 2
 
 
+@pytest.mark.parametrize("state", ["R", "S"])
+def test_one_that_works_with_a_tenth_of_a_core_is_left_to_it(machine: Machine, state: str) -> None:
+    """Its work takes long because others are busy; it may sleep in between."""
+    machine.state = state
+    assert machine.silent_for(worked_ms=LOOK_MS // 10, most_ms=STALL_MS * PATIENCE) == -1
+
+
 @pytest.mark.parametrize("state", ["R", "D"])
 def test_one_that_is_held_up_gets_more_time_but_not_for_ever(machine: Machine, state: str) -> None:
     machine.state = state

@@ -10,10 +10,12 @@ from engine.durability.datadir import IDENTITY, Identity, attach, begin, check_i
 from engine.durability.errors import DurabilityError
 from engine.durability.genesis import check_unchanged
 from engine.durability.history import Recall
+from engine.durability.noting import Notes
 from engine.durability.recalling import recall_from
 from engine.durability.recovery import blocks_of, recover_machine, write_genesis
 from engine.durability.replica import REFERENCE, RISK
 from engine.durability.shadow import serve_shadow
+from engine.durability.snapshot import Progress
 from engine.membership import EXIT_HOPELESS
 from engine.process import serve_stages
 from engine.successor import Successor
@@ -57,10 +59,11 @@ def recovery_main(
     What is wrong with the folder is written on the board, memory that the supervisor shares. The
     entry of the journal, which comes after it, is used for notes.
     """
+    journal = venue.entry(venue.topology.host_of(JOURNAL))
 
     def work() -> int:
         try:
-            prepare_folder(venue, data_dir)
+            prepare_folder(venue, data_dir, Notes(journal).beat)
             recover_machine(venue, data_dir, skips, careful)
         except DurabilityError as error:
             text = str(error).encode()[: len(board)]
@@ -71,7 +74,7 @@ def recovery_main(
     return work
 
 
-def prepare_folder(venue: VenueMemory, data_dir: Path) -> None:
+def prepare_folder(venue: VenueMemory, data_dir: Path, beat: Progress) -> None:
     """Begin the folder of a new venue, or see that it is the one of this venue and configuration.
 
     Raises DataDirForeign, DataDirChanged.
@@ -85,7 +88,7 @@ def prepare_folder(venue: VenueMemory, data_dir: Path) -> None:
         check_unchanged(folder.snapshots, blocks)
     else:
         folder = begin(data_dir, identity)
-        write_genesis(venue, folder)
+        write_genesis(venue, folder, beat)
         settle(folder)
 
 

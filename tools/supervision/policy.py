@@ -114,12 +114,22 @@ class DeathPolicy:
         return Restart()
 
     def _skip(self, record: Record, death: Death) -> Verdict:
-        """The record is to blame, so its deaths count no more: without it the venue lives."""
+        """The record is to blame, so its deaths count no more: without it the venue lives.
+
+        Its first one is among those of this process that did not say of what.
+        """
         if record in self.skipped:
             return Stop(f"{death.name} died at record {record.number}, which is skipped already")
         if len(self.skipped) == SKIPS_MAX:
             return Stop(f"{SKIPS_MAX} records had to be skipped already; {death.text}")
         del self.suspects[record]
         self.skipped.append(record)
-        self.deaths = [each for each in self.deaths if each.record != record]
+        self.deaths = [each for each in self.deaths if not _may_be_of(each, record, death.name)]
         return Skip(record)
+
+
+def _may_be_of(death: Death, record: Record, name: str) -> bool:
+    """Whether a record that kills this process may be what a death was of."""
+    if death.cause is Cause.KILLED:
+        return False
+    return death.record == record or (death.record is None and death.name == name)

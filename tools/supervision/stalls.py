@@ -1,9 +1,11 @@
 """Which processes hang: their heart has not beaten, and that is their own doing.
 
 A busy machine must not cost a process its life. So an old heartbeat only makes a process suspect,
-and the suspicion has to hold for a while in which the supervisor itself was never late. A process
-that wants the processor and does not get it, or that waits for the disk, is given ten times as
-long: somebody else is in its way, and a successor would be no better off.
+and the suspicion has to hold for a while in which the supervisor itself was never late. Then it is
+guilty if it is stopped, if it sleeps and does not wake, or if it has worked for as long as a stall
+takes, counted in processor time of its own. One that wants the processor and does not get it, or
+that waits for the disk, is given ten times as long: somebody else is in its way, and a successor
+would be no better off.
 """
 
 import time
@@ -17,8 +19,10 @@ from tools.sample import processor_ns
 NS_PER_MS: Final = 1_000_000
 
 CONFIRM_SHARE: Final = 4
-"""A suspicion holds for 1/4 of the time to a stall before it counts, and a process that worked for
-that long without a beat turns in circles."""
+"""A suspicion holds for 1/4 of the time to a stall before it counts."""
+
+SLEEP_SHARE: Final = 20
+"""Who has used less than 1/20 of that time has slept."""
 
 PATIENCE: Final = 10
 """So many times the time to a stall for a process that waits for the processor or the disk."""
@@ -30,8 +34,8 @@ up may have held up all others."""
 STOPPED_STATES: Final = "Tt"
 """Process states of the kernel: stopped by a signal, or by a debugger."""
 
-HELD_UP_STATES: Final = "RD"
-"""Wants the processor, or waits for the disk."""
+SLEEPING_STATE: Final = "S"
+"""Waits for something that is no disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class StallWatch:
     """Looks at the processes of a venue again and again."""
 
     stall_ns: int
+    _beats: dict[str, Pulse] = field(default_factory=dict)
+    "Of each process: how it was when its last heartbeat was new."
     _suspicions: dict[str, _Suspicion] = field(default_factory=dict)
     _looked_ns: int = 0
 
@@ -80,6 +86,8 @@ class StallWatch:
         found = []
         before, self._suspicions = self._suspicions, {}
         for pulse in pulses:
+            if _moved(self._beats.get(pulse.name), pulse):
+                self._beats[pulse.name] = pulse
             if now_ns - pulse.beat_ns <= self.stall_ns:
                 continue
             known = before.get(pulse.name)
@@ -94,13 +102,18 @@ class StallWatch:
         confirm_ns = self.stall_ns // CONFIRM_SHARE
         if now_ns - known.since_ns < confirm_ns:
             return False
-        worked_ns = pulse.cpu_ns - known.pulse.cpu_ns
-        if pulse.state in HELD_UP_STATES and worked_ns < confirm_ns:
-            return now_ns - pulse.beat_ns > PATIENCE * self.stall_ns
+        if pulse.state in STOPPED_STATES:
+            return True
+        slept = pulse.cpu_ns - known.pulse.cpu_ns < confirm_ns // SLEEP_SHARE
+        if pulse.state == SLEEPING_STATE and slept:
+            return True
+        worked_ns = pulse.cpu_ns - self._beats[pulse.name].cpu_ns
+        return worked_ns > self.stall_ns or now_ns - pulse.beat_ns > PATIENCE * self.stall_ns
+
+
+def _moved(earlier: Pulse | None, later: Pulse) -> bool:
+    if earlier is None:
         return True
-
-
-def _moved(earlier: Pulse, later: Pulse) -> bool:
     return (earlier.pid, earlier.beat_ns) != (later.pid, later.beat_ns)
 
 
