@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from engine.topology import GATEWAY
-from ipc.counters import DEAD, RUNNING, STOPPED
+from ipc.counters import DEAD, FULL, OPEN, RUNNING, STOPPED
 from tests.gateway.running import dropped, eventually, limit_order, ready, running
 from tests.gateway.streaming import stream
 from tools.supervisor import StartFailed
@@ -60,6 +60,28 @@ def test_a_full_ring_refuses_orders_keeps_room_for_cancels_and_loses_nothing():
         assert book["bids"] == [["45000.00", f"{expected / 10_000:.4f}"]]
         assert venue.memory.matching[0].decided == 2 * RESERVE + RING - RESERVE + 2
         client.close()
+
+
+def test_a_full_disk_refuses_orders_and_takes_what_takes_risk_back():
+    async def over_websocket(venue, order_id):
+        async with stream(venue) as ws:
+            refused = await ws.call(**order())
+            assert (refused["status"], refused["error"]["code"]) == (503, "disk_full")
+            taken = await ws.call(op="cancel", account=1, order_id=order_id)
+            assert taken["result"]["status"] == "canceled"
+
+    with running() as venue:
+        client = venue.client()
+        resting = [client.post()[1]["order_id"] for _ in range(3)]
+        venue.memory.counters.durable.state = FULL  # as the journal says it
+        status, problem = client.post()
+        assert (status, problem["code"], problem["number"]) == (503, "disk_full", 136)
+        assert client.amend(resting[0], price="44000.00")[0] == 503
+        assert client.cancel(resting[0])[0] == 200
+        asyncio.run(over_websocket(venue, resting[1]))
+        assert client.request("DELETE", "/api/v1/orders?account=1")[1]["canceled"] == 1
+        venue.memory.counters.durable.state = OPEN
+        assert client.post()[0] == 201
 
 
 def test_an_order_that_is_not_answered_in_time_can_be_asked_for():
