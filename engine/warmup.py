@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.config import Config, load
 from engine.driver import Driver, run_drive
-from engine.durability import collecting, recovery
+from engine.durability import collecting, recalling, recovery
 from engine.ingest import IngestPorts
 from engine.intake import IngestState
 from engine.market import commands
@@ -83,6 +83,7 @@ def warmups(config: Config) -> Iterator[Step]:
     if is_durable:
         yield "journal", collecting.warm_up
         yield "recovery", recovery.warm_up
+        yield "late gateways", recalling.warm_up
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.config import Config
-from engine.durability.history import TRADES_KEPT_MAX, Listed, Past, PastInstrument
+from engine.durability.history import TRADES_KEPT_MAX, Beat, Listed, Past, PastInstrument, rest
 from engine.marketdata import Follower, Market, MarketChange, Trade
 
 
@@ -35,7 +35,9 @@ class MarketData:
         """The last trades of an instrument since it was listed, newest last."""
         return self._trades[instrument]
 
-    def take_over(self, pasts: Sequence[Past], books: Mapping[int, Sequence[Any]]) -> None:
+    def take_over(
+        self, pasts: Sequence[Past], books: Mapping[int, Sequence[Any]], beat: Beat = rest
+    ) -> None:
         """Begin after events that have passed, by shard.
 
         `books`: the BOOKED events of a snapshot of each instrument that is listed, by number.
@@ -52,6 +54,7 @@ class MarketData:
                 if market is not None:  # else its terms are set before it is listed
                     _take_over(market, each)
             for number, market in markets.items():
+                beat()
                 market.load(books.get(number, ()), past.sequence)
             follower.resume(markets, past.sequence)
 

@@ -51,8 +51,8 @@ class Service:
         gc.disable()  # it would look through all orders again and again while they are made
         try:
             with recall(self.bridge.positions) as recalled:
-                self.view.take_over(recalled.pasts)
-                self.market_data.take_over(recalled.pasts, recalled.books)
+                self.view.take_over(recalled.pasts, recalled.beat)
+                self.market_data.take_over(recalled.pasts, recalled.books, recalled.beat)
         finally:
             gc.enable()
         self.bridge.begin_behind(self.view.sequences)

@@ -6,11 +6,11 @@ Nothing here is rendered or sent. What is public of an instrument is kept by `ga
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 from engine.config import Config
-from engine.durability.history import FINISHED_ORDERS_MAX, Past, PastOrder
+from engine.durability.history import FINISHED_ORDERS_MAX, Beat, Past, PastOrder, rest
 from engine.messages import EventFlag, EventKind, ListKind, RejectReason
 from gateway.accounts import Accounts
 from gateway.fees import fee_at, fee_of
@@ -29,6 +29,11 @@ from gateway.order import (
 )
 
 LEVEL_FLAGS: Final = int(EventFlag.LEVEL_BID | EventFlag.LEVEL_ASK)
+
+ORDERS_PER_BEAT: Final = 1024
+"""Orders taken over between two signs of life: some tens of milliseconds."""
+
+T = TypeVar("T")
 
 
 class VenueView:
@@ -217,18 +222,19 @@ class VenueView:
 
     # --- a late start --------------------------------------------------------------------------
 
-    def take_over(self, pasts: Sequence[Past]) -> None:
+    def take_over(self, pasts: Sequence[Past], beat: Beat = rest) -> None:
         """Begin, instead of with the first event, after those of which `pasts` tells, by shard."""
         assert not any(self.sequences), "take_over: events have been applied"
         self.sequences = [past.sequence for past in pasts]
         self.listings.take_over(pasts)
         self.accounts.take_over(pasts)
-        kept = {each.order.order_id: each for past in pasts for each in past.orders()}
+        found = (each for past in pasts for each in past.orders())
+        kept = {each.order.order_id: each for each in _beating(found, beat)}
         ended = [order_id for past in pasts for order_id in past.ended]
         ended.sort(key=lambda order_id: kept[order_id].order.ended_dseq)
         for order_id in ended[:-FINISHED_ORDERS_MAX]:
             del kept[order_id]  # of several shards these may be more than are remembered
-        for order_id in sorted(kept):
+        for order_id in _beating(sorted(kept), beat):
             order = self._restored(kept[order_id])
             self._remember(order)
             if order.state == OPEN:
@@ -288,3 +294,11 @@ class VenueView:
         key = (oldest.account, oldest.client_order_id)
         if self._by_client_id.get(key) is oldest:  # the id may have been used again since
             del self._by_client_id[key]
+
+
+def _beating(items: Iterable[T], beat: Beat) -> Iterator[T]:
+    """The items, with a sign of life now and then."""
+    for count, item in enumerate(items):
+        if count % ORDERS_PER_BEAT == 0:
+            beat()
+        yield item

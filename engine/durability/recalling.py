@@ -1,10 +1,11 @@
 """What has passed, for a gateway that starts late: from a replica of its own.
 
-The gateway joins the event rings first and asks then, so that between what it is told and what it
-reads nothing is missing. The replica follows the journal as far as decisions are durable; what it
-has kept of orders, trades and figures is read from its histories, and books are what matching
-answers to a SNAPSHOT of each instrument: in the replica, which is then good for nothing more. The
-venue hears nothing of that.
+The gateway joins the event rings and then asks, so that between what it is told and what it reads
+nothing is missing. Matching may have to wait for it from then on, so the replica has followed the
+journal before, as far as decisions were durable, and the rest is short. What it has kept of orders,
+trades and figures is read from its histories, and books are what matching answers to a SNAPSHOT of
+each instrument: in the replica, which is then good for nothing more. The venue hears nothing of
+that.
 """
 
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.durability.datadir import attach
-from engine.durability.history import HistoryState, Recall, Recalled, read_past
+from engine.durability.history import Beat, HistoryState, Recall, Recalled, read_past, rest
 from engine.durability.noting import Notes
 from engine.durability.pursuit import Pursuit
 from engine.durability.recovery import WAIT_SECONDS, storage_of
@@ -33,13 +34,15 @@ class Stopped(Exception):
 def recall_from(venue: VenueMemory, process: str, data_dir: Path) -> Recall:
     """What `gateway.service.Service` asks in a durable venue; `process` is the one that asks.
 
-    The answer raises the errors of snapshots and of the journal, Diverged, and Stopped.
+    To be asked once. This and the answer raise the errors of snapshots and of the journal,
+    Diverged, and Stopped.
     """
+    storage = storage_of(venue, data_dir)
+    pursuit = Pursuit(attach(data_dir), storage, venue.counters.durable.dseq)
+    _follow(venue, pursuit, 0, Notes(venue.entry(process)))
 
     @contextmanager
     def recall(positions: Sequence[int]) -> Iterator[Recalled]:
-        storage = storage_of(venue, data_dir)
-        pursuit = Pursuit(attach(data_dir), storage, venue.counters.durable.dseq)
         try:
             with recall_with(venue, process, pursuit)(positions) as made:
                 yield made
@@ -57,8 +60,9 @@ def recall_with(venue: VenueMemory, process: str, pursuit: Pursuit) -> Recall:
     def recall(positions: Sequence[int]) -> Iterator[Recalled]:
         # Events that have passed by now are of decisions that have been made by now.
         need = venue.rings["decisions"].producer.position
-        _follow(venue, pursuit, need, Notes(venue.entry(process)))
-        made = recalled(pursuit.replica)
+        notes = Notes(venue.entry(process))
+        _follow(venue, pursuit, need, notes)
+        made = recalled(pursuit.replica, notes.beat)
         told = [past.sequence for past in made.pasts]
         assert all(map(int.__ge__, told, positions)), f"{told} does not reach {positions}"
         yield made
@@ -79,15 +83,24 @@ def _follow(venue: VenueMemory, pursuit: Pursuit, need: int, notes: Notes) -> No
         time.sleep(WAIT_SECONDS)
 
 
-def recalled(replica: Replica) -> Recalled:
+def recalled(replica: Replica, beat: Beat = rest) -> Recalled:
     """What a replica knows, between two commands; it can follow no more afterwards.
 
-    Its memory must be there as long as the pasts are read.
+    Its memory must be there as long as the pasts are read. `beat` is called all the time.
     """
     replica.hear_all()
     pasts = [read_past(history) for history in _histories(replica)]
     assert [past.sequence for past in pasts] == replica.sequences, "a history has missed events"
-    return Recalled(pasts, _books(replica))
+    return Recalled(pasts, _books(replica, beat), beat)
+
+
+def warm_up() -> None:
+    """Compile what tells a gateway what has passed, on a replica of nothing."""
+    replica = Replica(1)
+    replica.create_histories()
+    replica.begin(0, [0])
+    recalled(replica)
+    replica.free()
 
 
 def _histories(replica: Replica) -> list[HistoryState]:
@@ -95,7 +108,7 @@ def _histories(replica: Replica) -> list[HistoryState]:
     return [HistoryState(block.address) for block in blocks]
 
 
-def _books(replica: Replica) -> dict[int, list[Any]]:
+def _books(replica: Replica, beat: Beat) -> dict[int, list[Any]]:
     """The BOOKED events of all instruments that have visible orders."""
     terms = replica.follower.ingest.terms
     commands = [
@@ -106,6 +119,7 @@ def _books(replica: Replica) -> dict[int, list[Any]]:
     books: dict[int, list[Any]] = {}
 
     def take(shard: int, raw: memoryview) -> None:
+        beat()
         for event in decode_events(raw):
             if event.kind == BOOKED:
                 books.setdefault(event.instrument, []).append(event)

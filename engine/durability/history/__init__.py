@@ -6,6 +6,7 @@ it. All of it is derived from the events of its shard, and with them from the de
 
 from engine.durability.history.noting import note_event, note_events
 from engine.durability.history.reading import (
+    Beat,
     Past,
     PastAccount,
     PastInstrument,
@@ -13,6 +14,7 @@ from engine.durability.history.reading import (
     Recall,
     Recalled,
     read_past,
+    rest,
 )
 from engine.durability.history.state import (
     FILLS_KEPT_MAX,
@@ -33,6 +35,7 @@ __all__ = [
     "FINISHED_ORDERS_MAX",
     "ORDERS_KEPT_MAX",
     "TRADES_KEPT_MAX",
+    "Beat",
     "HistoryState",
     "Listed",
     "OrderPlace",
@@ -47,4 +50,5 @@ __all__ = [
     "note_event",
     "note_events",
     "read_past",
+    "rest",
 ]

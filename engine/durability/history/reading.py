@@ -123,6 +123,14 @@ class Past:
             yield PastOrder(order, kept, traded, fills)
 
 
+Beat = Callable[[], None]
+"""To be called now and then by who is long at work, so that nobody takes it for dead."""
+
+
+def rest() -> None:
+    """A beat where nobody watches."""
+
+
 class Recalled(NamedTuple):
     """All that a late gateway begins with."""
 
@@ -130,6 +138,7 @@ class Recalled(NamedTuple):
     "Of each matching shard, in their order."
     books: Mapping[int, Sequence[Any]]
     "The BOOKED events of a snapshot of each instrument, by number; none for an empty book."
+    beat: Beat = rest
 
 
 Recall = Callable[[Sequence[int]], AbstractContextManager[Recalled]]
