@@ -49,7 +49,7 @@ class Venue:
     name: Annotated[
         str, text("[a-z0-9][a-z0-9-]{0,31}", "1 to 32 lower-case letters, digits or hyphens")
     ] = "okimi"
-    durability: Annotated[str, choice("durable", "memory")] = "memory"
+    durability: Annotated[str, choice("durable", "memory")] = "durable"
     layout: Annotated[str, choice("auto", "spread", "compact")] = "auto"
     prefault: Annotated[bool, flag()] = False
     huge_pages: Annotated[bool, flag()] = False
