@@ -4,17 +4,19 @@ A derivation begins where the venue began, or at a checkpoint that it took itsel
 the shadow of a run, others bring back what has died, and the last one judges.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.durability.blocks import Block
+from engine.durability.format import PAYLOAD_BYTES_MAX
 from engine.durability.reader import Frame, JournalReader
 from engine.durability.replica import Replica
 from engine.durability.storage import Storage
 from engine.intake import IngestState
 from ipc import memory
 from ipc.record import Record
-from tools.simulation.pages import PAGE_BYTES, Pages, difference
+from tools.simulation.pages import Pages, difference
 from tools.simulation.worlds import EVENT_SLOTS_MAX, World
 
 
@@ -22,8 +24,8 @@ from tools.simulation.worlds import EVENT_SLOTS_MAX, World
 class History:
     """What a journal says happened."""
 
-    payloads: list[tuple[int, bytes]] = field(default_factory=list)
-    "Term and decisions, one after the other, of each frame."
+    payloads: list[bytes] = field(default_factory=list)
+    "Decisions, one after the other."
     events: list[bytearray] = field(default_factory=list)
     "Slots of all events, for each shard."
 
@@ -58,10 +60,7 @@ class Derivation:
 
     def _copy(self, name: str, part: Record) -> Block:
         block = Block.allocate(type(part), f"derivation.{name}")
-        source, target = self.world.pages[name], block.view()
-        for page in source.used:
-            target[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = source.first(page)
-        self.pages[name] = Pages(memory.find(block.address, block.size))
+        self.pages[name] = Pages(memory.find(block.address, block.size), self.world.pages[name])
         return block
 
     def restart(self, snapshot: Snapshot | None = None) -> None:
@@ -98,15 +97,26 @@ class Derivation:
         Raises Diverged, and what the journal's reader raises.
         """
         dseq = self.replica.dseq
-        for frame in JournalReader(storage, dseq).frames(dseq + 1):
-            self.apply(frame)
+        self.apply(JournalReader(storage, dseq).frames(dseq + 1))
 
-    def apply(self, frame: Frame) -> None:
-        """Make again what one frame says. Raises Diverged."""
-        payload = bytes(frame.payload)
-        self.history.payloads.append((frame.term, payload))
+    def apply(self, frames: Iterable[Frame]) -> int:
+        """Make again what frames say, in as few pieces as possible; returns how many frames."""
+        payload, count, term = b"", 0, self.replica.term
+        for frame in frames:
+            if len(payload) + len(frame.payload) > PAYLOAD_BYTES_MAX:
+                self._apply(payload)
+                payload = b""
+            payload += frame.payload
+            term = frame.term
+            count += 1
+        if payload:
+            self._apply(payload)
+        self.replica.term = term
+        return count
+
+    def _apply(self, payload: bytes) -> None:
+        self.history.payloads.append(payload)
         self.replica.apply(payload)
-        self.replica.term = frame.term
 
     def settle(self) -> None:
         """Do what a venue at rest has done beyond its last decision.

@@ -35,6 +35,8 @@ class File:
     kept: bytearray
     unsynced: list[tuple[int, int]] = field(default_factory=list)
     "First byte and end of what was written since the last sync."
+    shows_more: bool = False
+    "Whether what is shown may differ from what is kept though nothing is unsynced."
 
     @classmethod
     def of(cls, size: int) -> "File":
@@ -63,6 +65,7 @@ class File:
             }
         )
         self.unsynced.clear()
+        self.shows_more = True
         subset = random.choice(SUBSETS)
         cut = random.randrange(len(sectors) + 1)
         odds = {"some": 0.5, "few": 0.1, "most": 0.9}.get(subset, 0.0)
@@ -84,6 +87,7 @@ class File:
     def forget(self) -> None:
         """Show what is kept."""
         self.shown[:] = self.kept
+        self.shows_more = False
 
 
 class SimulatedDisk:
@@ -175,6 +179,7 @@ class SimulatedDisk:
         for file in self._files():
             if file.unsynced:
                 lost += file.lose(self.random)
+            if file.shows_more:
                 file.forget()
         self.fails_sync = self.fails_write = self.dies_in = 0
         return lost

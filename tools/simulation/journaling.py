@@ -1,6 +1,6 @@
 """The journal process of a simulated venue: the real committer over a simulated disk."""
 
-from typing import Any, Final
+from typing import Final
 
 from engine.durability.collecting import Committing, connect
 from engine.durability.committing import Committer
@@ -8,7 +8,6 @@ from engine.durability.errors import StorageFull
 from engine.durability.format import FrameBuffer
 from engine.durability.writer import open_journal
 from engine.topology import JOURNAL
-from ipc.counters import FULL, OPEN
 from ipc.wait import SPIN
 from tools.simulation.disks import SimulatedDisk
 from tools.simulation.worlds import World
@@ -28,18 +27,18 @@ class Journal:
         self.mark = world.venue.counters.durable
         self.ring = world.rings["decisions"]
         self._cursor = self.ring.cursors[self.ring.readers.index(JOURNAL)]
-        self._disk: Any = None
+        self.is_full = False
+        "Whether the disk had no room the last time: then clients are not let in."
         self.committer: Committer | None = None
         "None while the process is dead."
 
     def start(self, disk: SimulatedDisk) -> None:
         """Read the end of the journal and go on behind it."""
-        self._disk = disk
         self._committing.taken = 0
         acknowledged = max(self.mark.dseq, self.ring.words[self._cursor])
         writer = open_journal(disk, self.mark.term, acknowledged)
         self.committer = Committer(self._committing, writer, self._frame)
-        self.mark.state = OPEN
+        self.is_full = False
 
     @property
     def waiting(self) -> int:
@@ -60,10 +59,9 @@ class Journal:
             else:
                 done = committer.turn(NO_TIME)
         except StorageFull:
-            self.mark.state = FULL
+            self.is_full = True
             return 0
-        if self.mark.state == FULL:
-            self.mark.state = OPEN
+        self.is_full = False
         return int(done)
 
     def kill(self) -> None:

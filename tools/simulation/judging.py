@@ -79,7 +79,7 @@ def expect(holds: object, what: str) -> None:
 def decisions_of(history: History) -> Any:
     """All decisions of a journal as an array of slots, terms zeroed where there are none."""
     made = bytearray()
-    for _, payload in history.payloads:
+    for payload in history.payloads:
         place = 0
         while place < len(payload):
             size = MESSAGE_BYTES if payload[place + _FLAGS] & CommandFlag.TERMS else PLAIN_BYTES

@@ -24,7 +24,7 @@ _SPOT: Final = Instrument(
     maker_rates=_MAKER,
     taker_rates=_TAKER,
 )
-_MARGINED: Final = _SPOT._replace(initial_bps=1_000, maintenance_bps=500, short_selling=1)
+_MARGINED: Final = _SPOT._replace(initial_bps=500, maintenance_bps=300, short_selling=1)
 
 _RICH: Final = 1_000_000
 
@@ -42,10 +42,9 @@ CASH: Final = Market(
     balances={
         1: {QUOTE: _RICH, 1: _RICH, 2: _RICH, 3: _RICH},
         2: {QUOTE: _RICH, 1: _RICH, 2: _RICH, 3: _RICH},
-        3: {QUOTE: 9_000, 1: 90, 2: 90, 3: 90},
-        4: {QUOTE: 5_000, 1: 50, 2: 50},
+        3: {QUOTE: 40_000, 1: 400, 2: 400, 3: 400},
+        4: {QUOTE: 20_000, 1: 200, 2: 200},
         5: {QUOTE: 0},
-        6: {QUOTE: 100},
     },
     groups={2: 1},
     preventions={2: 1},
@@ -64,11 +63,12 @@ MARGIN: Final = Market(
     ladders=(LADDER,) * 4,
     balances={
         1: {QUOTE: _RICH, 1: _RICH, 2: _RICH, 3: _RICH, 4: _RICH},
-        2: {QUOTE: 700},
-        3: {QUOTE: 700},
-        4: {QUOTE: 400},
+        2: {QUOTE: 500},
+        3: {QUOTE: 300},
+        4: {QUOTE: 200},
         5: {QUOTE: 10_000},
         6: {QUOTE: 500},
+        7: {QUOTE: _RICH, 1: _RICH, 2: _RICH, 3: _RICH, 4: _RICH},
     },
     kinds={2: 1, 3: 1, 4: 1},
     groups={3: 2},

@@ -6,8 +6,11 @@ written then goes to copies of pages, which `restore` throws away.
 """
 
 import ctypes
+import errno
+import fcntl
 import mmap
 import os
+import struct
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +26,16 @@ _PRESENT: Final = np.uint64(1 << 63 | 1 << 62)
 _OF_FILE: Final = np.uint64(1 << 61)
 """It is still the file's, not a copy."""
 
+_SCAN: Final = struct.Struct("=12Q")
+"""The argument of PAGEMAP_SCAN (Linux 6.7)."""
+_SCAN_REQUEST: Final = 3 << 30 | _SCAN.size << 16 | ord("f") << 8 | 16
+_SCAN_FILE, _SCAN_PRESENT, _SCAN_SWAPPED = 1 << 2, 1 << 3, 1 << 4
+_SPAN_WORDS: Final = 3
+"""Of a span that it finds: first byte, end, what it is."""
+
+_SPANS_MAX: Final = 4096
+"""More spans of changed pages than this are looked for in the page map instead."""
+
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [
@@ -34,31 +47,35 @@ _libc.mmap.argtypes = [
     ctypes.c_long,
 ]
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_spans: Final = np.zeros((_SPANS_MAX, _SPAN_WORDS), np.uint64)
 
 
 class Pages:
     """A region of private memory with its contents at the time this was made."""
 
-    def __init__(self, region: Region) -> None:
-        """Freeze what is in the region now."""
+    def __init__(self, region: Region, like: "Pages | None" = None) -> None:
+        """Freeze what is in the region now; or give it the first contents of `like`."""
         self.region = region
         self._count = -(-region.size // PAGE_BYTES)
         self._bytes = self._count * PAGE_BYTES
         self.bytes: Any = np.frombuffer(region.view, np.uint8)
         "All bytes of the region."
         self._pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-        self.used: list[int] = []
-        "Pages that were not zero then."
-        self._first = self._save()
+        if like is None:
+            self._first = self._save()
+        else:
+            assert like.region.size == region.size, "blocks of the same record"
+            self._first = like._first
         self._map_over(self._first)
 
     def _save(self) -> int:
+        """A memory file with what is in the region; pages without anything take no room."""
         descriptor = os.memfd_create("okimi-simulation", os.MFD_CLOEXEC)
         os.ftruncate(descriptor, self._bytes)
         touched = np.flatnonzero(self._entries() & _PRESENT)
-        self.used = [page for page in touched.tolist() if self.page(page).any()]
-        for page in self.used:
-            os.pwrite(descriptor, self.page(page), page * PAGE_BYTES)
+        for page in touched.tolist():
+            if self.page(page).any():
+                os.pwrite(descriptor, self.page(page), page * PAGE_BYTES)
         return descriptor
 
     def _map_over(self, descriptor: int) -> None:
@@ -77,19 +94,34 @@ class Pages:
 
     def changed(self) -> Any:
         """Numbers of the pages that may differ from the first contents, ascending."""
+        found = self._scan()
+        if found is not None:
+            return found
         entries = self._entries()
         return np.flatnonzero((entries & _PRESENT != 0) & (entries & _OF_FILE == 0))
+
+    def _scan(self) -> Any:
+        """The same, asked of the kernel in one go; None where it cannot be asked."""
+        start, copied = self.region.start, _SCAN_PRESENT | _SCAN_SWAPPED
+        given = (_SCAN.size, 0, start, start + self._bytes, 0, _spans.ctypes.data, _SPANS_MAX, 0)
+        argument = bytearray(_SCAN.pack(*given, _SCAN_FILE, _SCAN_FILE, copied, copied))
+        try:
+            count = fcntl.ioctl(self._pagemap, _SCAN_REQUEST, argument)
+        except OSError as error:
+            if error.errno in (errno.ENOTTY, errno.EINVAL):
+                return None
+            raise
+        if count >= _SPANS_MAX:
+            return None
+        spans = (_spans[:count, :2] - np.uint64(start)) // np.uint64(PAGE_BYTES)
+        pages = [np.arange(first, end) for first, end in spans.tolist()]
+        return np.concatenate(pages) if pages else np.zeros(0, np.int64)
 
     def restore(self) -> None:
         """Go back to the first contents."""
         if _libc.madvise(self.region.start, self._bytes, mmap.MADV_DONTNEED):
             number = ctypes.get_errno()
             raise OSError(number, f"cannot restore {self.region.name}: {os.strerror(number)}")
-
-    def first(self, number: int) -> Any:
-        """What a page was at first."""
-        size = len(self.page(number))
-        return np.frombuffer(os.pread(self._first, size, number * PAGE_BYTES), np.uint8)
 
     def save(self) -> tuple[Any, bytes]:
         """Numbers and contents of the pages that have changed."""

@@ -12,7 +12,6 @@ from typing import Final
 
 from engine.durability.errors import JournalPoisoned, StorageFailed, StorageFull
 from engine.topology import CONTROL, order_ring
-from ipc.counters import FULL
 from tools.simulation import options as faults
 from tools.simulation.actors import CUTS, Stage
 from tools.simulation.disks import Interrupted, SimulatedDisk
@@ -62,7 +61,7 @@ class Run:
         self.steps = 0
         world.restore()
         self._lay_out_rings()
-        world.clock.manual_unix_ns = BEGAN_NS
+        world.now_ns = BEGAN_NS
         self.disk = SimulatedDisk(Random(f"{seed} disk"))
         self.disk.recycles = options.recycles
         self.stages = [Stage(world, index, name) for index, name in enumerate(world.stages)]
@@ -73,7 +72,7 @@ class Run:
         self.journal.start(self.disk)
         self.shadow: Shadow = world.kept(Shadow)
         self.shadow.begin(self.disk)
-        self.traders = [Trader(world, name, Random(f"{seed} {name}"), mark) for name in CLIENTS]
+        self.traders = [Trader(world, name, Random(f"{seed} {name}")) for name in CLIENTS]
         for trader in self.traders:
             trader.budget = options.commands // len(self.traders)
         self._control = world.rings[order_ring(CONTROL)]
@@ -122,12 +121,12 @@ class Run:
         return True
 
     def _trade(self, trader: Trader) -> None:
-        options, clock = self.options, self.world.clock
+        options, world = self.options, self.world
         if options.clock_ns:
-            clock.manual_unix_ns += int(self.random.random() * options.clock_ns)
-            trader.wisher.now_ns = clock.manual_unix_ns
+            trader.wisher.now_ns = world.now_ns + int(self.random.random() * options.clock_ns)
+            world.now_ns = trader.wisher.now_ns
         trader.hear(options.hear)
-        if self.journal.mark.state != FULL and not self._opening:
+        if not self.journal.is_full and not self._opening:
             trader.send(options.repeats)
 
     @property
@@ -164,7 +163,7 @@ class Run:
         random = self.random
         self.faults[kind] += 1
         if kind == faults.CLOCK_JUMP:
-            self.world.clock.manual_unix_ns += random.choice((-HOUR_NS, HOUR_NS))
+            self.world.now_ns += random.choice((-HOUR_NS, HOUR_NS))
         elif kind == faults.CRASH:
             self._restart(crash=True)
         elif kind == faults.SYNC_ERROR:
@@ -221,7 +220,7 @@ class Run:
         """The whole venue ends, with or without its machine, and is started again."""
         world, random = self.world, self.random
         self.journal.kill()
-        term, now_ns = self.journal.mark.term + 1, world.clock.manual_unix_ns
+        term, now_ns = self.journal.mark.term + 1, world.now_ns
         told = max(trader.last_dseq for trader in self.traders)
         if crash:
             self.faults[faults.TORN] += self.disk.crash() > 0
@@ -232,7 +231,7 @@ class Run:
         self._lay_out_rings()
         self._successors.clear()
         self._asleep.clear()
-        world.clock.manual_unix_ns = now_ns
+        world.now_ns = now_ns
         dseq = begin_again(world, self.disk, self.shadow.snapshots, term)
         expect(told <= dseq, f"decision {told} was told to a client, the journal ends with {dseq}")
         self._start_journal()
@@ -280,4 +279,6 @@ class Run:
         waiting = {trader.number: len(trader.asks) for trader in self.traders if trader.asks}
         if progress or waiting or any(trader.queue for trader in self.traders):
             raise Stuck(f"unanswered commands by source: {waiting}; still moving: {progress > 0}")
+        awaited = self.world.venue.risk.warden.awaited
+        expect(not awaited, f"command {awaited} of risk's own has no answer")
         self.shadow.turn(self.random, 0.0)

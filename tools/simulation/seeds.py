@@ -4,6 +4,7 @@ A seed is a pure function of its number, of the number of commands and of the so
 one is shown with the command that repeats it.
 """
 
+import hashlib
 import multiprocessing
 import subprocess
 import time
@@ -45,6 +46,8 @@ class Outcome:
     problem: str = ""
     "Empty: nothing was violated."
     detail: str = ""
+    digest: str = ""
+    "Of all that the journal says: the same in every run of the seed."
     cpu_seconds: float = 0.0
 
 
@@ -71,6 +74,7 @@ def run_seed(seed: int, commands: int = COMMANDS, twin: bool | None = None) -> O
         run.liveness()
         decisions = examine(run, seed % TWIN_EVERY == 0 if twin is None else twin)
         outcome.commands = len(decisions)
+        outcome.digest = hashlib.sha256(decisions.tobytes()).hexdigest()
     except Exception as error:  # whatever it is, it must not happen
         outcome.problem = f"{type(error).__name__}: {error}"
         outcome.detail = traceback.format_exc()

@@ -45,11 +45,9 @@ class Shadow:
         """
         assert self._reader is not None
         frames = 0
-        durable = self._world.venue.counters.durable.dseq
-        if self.copy.replica.dseq < durable:
-            for frame in self._reader.poll(durable):
-                self.copy.apply(frame)
-                frames += 1
+        durable = self._world.durable
+        if self._reader.position.next_dseq <= durable:
+            frames = self.copy.apply(self._reader.poll(durable))
         if frames and random.random() < snapshots:
             self.snapshots.append(self.copy.take_snapshot())
             del self.snapshots[:-KEPT_MAX]

@@ -21,7 +21,6 @@ from engine.messages import (
     EventKind,
     TradeEvent,
 )
-from ipc.counters import DurableMark
 from tools.simulation.wishes import Fields, Live, Wisher
 from tools.simulation.worlds import RingView, World
 
@@ -73,9 +72,9 @@ class Told:
 class Trader:
     """One source of commands, and one reader of all event rings."""
 
-    def __init__(self, world: World, name: str, random: Random, mark: DurableMark) -> None:
+    def __init__(self, world: World, name: str, random: Random) -> None:
         """A client that has sent and heard nothing."""
-        self.world, self.random, self._mark = world, random, mark
+        self.world, self.random = world, random
         self.number = world.venue.source_number(name)
         self.orders: RingView = world.rings[f"orders.{name}"]
         self.events = [world.rings[ring] for ring in world.topology.event_rings]
@@ -153,7 +152,7 @@ class Trader:
 
     def hear(self, most: int) -> int:
         """Take what may be told, at most so many events a shard; returns how many."""
-        durable = self._mark.dseq
+        durable = self.world.durable
         heard = 0
         for shard, ring in enumerate(self.events):
             place = ring.cursors[self._readers[shard]]

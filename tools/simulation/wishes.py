@@ -67,8 +67,10 @@ class Wisher:
     def __init__(self, market: Market, random: Random, prefix: bytes) -> None:
         """`prefix`: of the names that this client gives its orders."""
         self.random, self.market, self.prefix = random, market, prefix
-        self.accounts = [number for number in market.accounts if number != market.fee_account]
+        venue = (market.fee_account, market.insurance_account)
+        self.accounts = [number for number in market.accounts if number not in venue]
         self.count = len(market.instruments)
+        self._margined = [k for k, each in enumerate(market.instruments) if each.initial_bps]
         self.live: dict[int, Live] = {}
         "By order id; whoever hears events keeps it."
         self.now_ns = 0
@@ -95,10 +97,13 @@ class Wisher:
         below = self.below
         side = below(2)
         away = toward * below(8) + below(3) - 1
+        account, instrument = self.accounts[below(len(self.accounts))], below(self.count)
+        if account in self.market.kinds and below(8):  # on margin, which not all can be traded on
+            instrument = self._margined[below(len(self._margined))]
         made: Fields = {
             **LIMIT,
-            "account": self.accounts[below(len(self.accounts))],
-            "instrument": below(self.count),
+            "account": account,
+            "instrument": instrument,
             "side": side,
             "price_ticks": 100 + (away if side else -away),
             "qty_lots": 1 + below(20),
@@ -223,7 +228,7 @@ def _phase(by: Wisher) -> list[Fields]:
 
 def _mark(by: Wisher) -> list[Fields]:
     kind, instrument = int(CommandKind.MARK), by.below(by.count)
-    return [{"kind": kind, "instrument": instrument, "price_ticks": 80 + by.below(40)}]
+    return [{"kind": kind, "instrument": instrument, "price_ticks": 60 + by.below(80)}]
 
 
 def _funds(by: Wisher) -> list[Fields]:
@@ -289,7 +294,7 @@ _ACTS: Final[tuple[tuple[Act, int], ...]] = (
     (_mass_cancel, 1),
     (_check, 1),
     (_phase, 2),
-    (_mark, 2),
+    (_mark, 4),
     (_funds, 2),
     (_rule, 1),
     (_term, 1),

@@ -14,7 +14,8 @@ from engine.process import Loop, build_loop, call_ingest, call_matching, call_ri
 from engine.topology import INGEST, JOURNAL, RISK, Topology, plan
 from engine.venue import VenueMemory, create_private
 from ipc import memory
-from ipc.clock import MANUAL
+from ipc.clock import MANUAL, Clock
+from ipc.counters import CountersFile, DurableMark
 from ipc.jit import kernel
 from ipc.record import Record
 from ipc.ring import BY_INDEX, Ring, create_ring
@@ -35,6 +36,9 @@ SECRET: Final = 0x5EED_0F_0A_51_61
 T = TypeVar("T")
 
 _WORD: Final = 8
+_UNIX_NS: Final = Clock.fields["manual_unix_ns"].offset
+
+assert DurableMark.fields["dseq"].offset == 0
 
 
 @kernel
@@ -161,8 +165,12 @@ class World:
         self.topology: Topology = plan(self.config, CLIENTS, [0])
         self.venue: VenueMemory = create_private(self.config, self.topology)
         self.venue.ingest.secret = SECRET << 1 | 1
-        self.clock = self.venue.counters.clock
-        self.clock.source = MANUAL
+        counters = self.venue.counters
+        counters.clock.source = MANUAL
+        region = memory.find(counters.address, CountersFile.size)
+        self._counters = region.view[: CountersFile.size].cast("q")
+        self._now_place = (counters.clock.address - counters.address + _UNIX_NS) // _WORD
+        self._durable_place = (counters.durable.address - counters.address) // _WORD
         self.loop: Loop = build_loop(self.venue, self._engine())
         self._loop_bytes = memory.find(self.loop.address, Loop.size)
         self.rings = {
@@ -196,6 +204,20 @@ class World:
         region = self._loop_bytes
         start = region.offset(self.loop.address, Loop.size)
         return region.view[start : start + Loop.size]
+
+    @property
+    def now_ns(self) -> int:
+        """Wall time."""
+        return self._counters[self._now_place]
+
+    @now_ns.setter
+    def now_ns(self, value: int) -> None:
+        self._counters[self._now_place] = value
+
+    @property
+    def durable(self) -> int:
+        """The last durable decision: of what comes later nobody may be told."""
+        return self._counters[self._durable_place]
 
     def kept(self, make: Callable[["World"], T]) -> T:
         """What `make` makes of this world, made once."""
