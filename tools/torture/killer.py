@@ -9,11 +9,11 @@ from typing import Final
 
 from tools.torture.patient import SUPERVISOR, Patient, send
 
-WEIGHTS: Final = {"shadow": 2, SUPERVISOR: 1}
-"""How often a process is chosen, of 4 for all others: a machine's start takes longest, and nobody
+WEIGHTS: Final = {"shadow": 3, SUPERVISOR: 1}
+"""How often a process is chosen, of 6 for all others: a machine's start takes longest, and nobody
 waits for a shadow."""
 
-WEIGHT: Final = 4
+WEIGHT: Final = 6
 
 PAIR_SHARE: Final = 0.08
 """Kills that hit two processes at once."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from tools.torture.errors import TortureFailed
 
 CONFIG: Final = Path(__file__).parent / "venue.toml"
 
-START_SECONDS_MAX: Final = 180.0
+START_SECONDS_MAX: Final = 300.0
 """Includes compiling when nothing is in the cache."""
 
 READY_SECONDS_MAX: Final = 60.0
@@ -60,9 +61,9 @@ class Patient:
             text=True,
         )
         assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line.startswith("ready "):
-            raise TortureFailed(f"okimi up did not start again: see {self._log.name}")
+        ready, _, _ = select.select([process.stdout], [], [], START_SECONDS_MAX)
+        if not ready or not process.stdout.readline().startswith("ready "):
+            raise TortureFailed(f"okimi up did not start: see {self._log.name}")
 
     def kill_all(self) -> None:
         """Kill the supervisor, with which every process dies: a machine that fails."""

@@ -62,7 +62,6 @@ class Torture:
     def __init__(self, folder: Path, layout: str | None, seed: int) -> None:
         self.patient = Patient(f"torture-{os.getpid()}", folder, layout)
         self.random = Random(seed)
-        self.patient.start()
         self.auditor = Auditor(self.patient.data)
         config = self.auditor.config
         self.killer = Killer(self.patient, seed, config.durability.stall_ms)
@@ -85,7 +84,8 @@ class Torture:
         del self.answers[:-ANSWERS_KEPT]
 
     def begin(self) -> None:
-        """Let clients trade, and wait until they do."""
+        """Start the venue, let clients trade, and wait until they do."""
+        self.patient.start()
         self.crowd.go()
         wait_until(lambda: self._answered_since(0), ANSWER_SECONDS_MAX, "no order is answered")
         self.pids = self._pids()
@@ -156,9 +156,9 @@ class Torture:
 
     def run(self, minutes: float, kills_max: int | None, show: "Show") -> None:
         """Strike until the time is over or enough have died. TortureFailed."""
+        self.begin()
         began = time.monotonic()
         end, audited = began + minutes * 60, began
-        self.begin()
         while time.monotonic() < end and (kills_max is None or self.kills < kills_max):
             self.round()
             if time.monotonic() - audited > AUDIT_SECONDS:
