@@ -1,85 +1,28 @@
 """The bridge between rings and event loop, with the stages stepped by hand in this process."""
 
 import asyncio
-import os
 
 import pytest
 
-from engine.config import load
 from engine.messages import (
     Command,
     CommandFlag,
     CommandKind,
     EventKind,
-    OrderType,
     RejectReason,
-    TimeInForce,
 )
-from engine.process import build_loop, run_stages
-from engine.topology import GATEWAY, plan
-from engine.venue import create_private
+from engine.topology import GATEWAY
 from gateway.bridge import (
     CANCEL_RESERVE,
     COMMANDS_PER_FLUSH_MAX,
     EVENTS_PER_TURN_MAX,
-    Bridge,
     LateStart,
 )
-from gateway.errors import DiskFull, EngineBusy, Stopping
-from ipc.counters import FAILED, FULL
+from gateway.errors import EngineBusy
 from ipc.ring import leave, slot
-from ipc.wait import wake
+from tests.gateway.rig import SLOTS, Rig, new
 
 pytestmark = pytest.mark.interpreted
-
-SLOTS = 1024
-
-
-class Rig:
-    """A venue in private memory, a bridge, and what the bridge has applied."""
-
-    def __init__(self, **venue):
-        overrides = {
-            "venue.durability": "memory",
-            "venue.layout": "compact",
-            "venue.tick_ms": 0,
-            "rings.order_slots": SLOTS,
-        }
-        overrides |= {f"venue.{key}": value for key, value in venue.items()}
-        config = load(overrides=overrides)
-        topology = plan(config, clients=(GATEWAY,), cores=[0])
-        self.venue = create_private(config, topology)
-        self.bell = self.venue.entry(GATEWAY).bell
-        self.bell.descriptor = os.eventfd(0, os.EFD_NONBLOCK)
-        self.stages = build_loop(self.venue, topology.processes[1])
-        self.cursor = self.venue.cursor(topology.event_rings[0], GATEWAY)
-        self.applied = []
-        self.failures = []
-        self.bridge = None
-
-    def connect(self, apply=None, late=False):
-        self.bridge = Bridge(self.venue, apply or self.applied.append, late)
-        return self.bridge
-
-    def start(self):
-        self.bridge.start(asyncio.get_running_loop(), self.failures.append)
-
-    def step(self):
-        """Let the engine do all it can, and wake the gateway as the engine's loop would."""
-        while run_stages(self.stages) > 0:
-            pass
-        if self.bell.armed:
-            wake(self.bell)
-
-    async def applied_count(self, count):
-        async with asyncio.timeout(30):
-            while len(self.applied) < count and not self.failures:
-                await asyncio.sleep(0)
-
-    def close(self):
-        if self.bridge is not None:
-            self.bridge.close()
-        os.close(self.bell.descriptor)
 
 
 @pytest.fixture
@@ -87,18 +30,6 @@ def rig():
     made = Rig()
     yield made
     made.close()
-
-
-def new(bridge, **fields):
-    order = {
-        "kind": CommandKind.NEW,
-        "order_type": OrderType.LIMIT,
-        "time_in_force": TimeInForce.GTC,
-        "account": 1,
-        "price_ticks": 45_000_00,
-        "qty_lots": 1,
-    }
-    return bridge.submit(**(order | fields))
 
 
 def test_commands_go_out_in_one_batch_and_their_events_come_back(rig):
@@ -290,138 +221,3 @@ def test_the_events_of_all_shards_arrive_and_say_whose_they_are():
     assert rig.failures == []
     rig.close()
     assert [cursor.active for cursor in cursors] == [0, 0]
-
-
-def test_events_wait_until_their_decisions_are_durable(rig):
-    """Of whichever ring; who moves the mark rings the bell."""
-    mark = rig.venue.counters.durable
-    mark.dseq = 0
-
-    async def work():
-        bridge = rig.connect()
-        rig.start()
-        for _ in range(6):
-            new(bridge)
-        await asyncio.sleep(0)
-        rig.step()
-        for durable in (0, 4, 5, 6):
-            mark.dseq = durable
-            wake(rig.bell)
-            await rig.applied_count(durable)
-            for _ in range(3):
-                await asyncio.sleep(0)
-            assert [event.dseq for event in rig.applied] == list(range(1, durable + 1))
-            assert rig.bell.armed == 1
-        await asyncio.sleep(0)
-        assert rig.cursor.position == 6
-
-    asyncio.run(work())
-    assert not rig.failures
-
-
-def test_a_shard_that_may_not_be_told_holds_no_other_up():
-    rig = Rig(shards=2)
-    mark = rig.venue.counters.durable
-
-    async def work():
-        bridge = rig.connect()
-        rig.start()
-        new(bridge, instrument=0)
-        await asyncio.sleep(0)
-        rig.step()
-        first = rig.venue.rings["decisions"].producer.position
-        new(bridge, instrument=1)
-        await asyncio.sleep(0)
-        mark.dseq = first
-        rig.step()
-        await rig.applied_count(1)
-        for _ in range(3):
-            await asyncio.sleep(0)
-        assert [event.instrument for event in rig.applied] == [0]
-        mark.dseq = rig.venue.rings["decisions"].producer.position
-        wake(rig.bell)
-        await rig.applied_count(2)
-
-    asyncio.run(work())
-    assert not rig.failures
-    rig.close()
-
-
-def test_a_late_gateway_begins_behind_what_it_knows(rig):
-    """It knows more than has come yet: what a replica has made before matching published it."""
-
-    async def work():
-        first = rig.connect()
-        rig.start()
-        for _ in range(5):
-            new(first)
-        await asyncio.sleep(0)
-        rig.step()
-        first.close()
-        rig.applied.clear()
-        second = rig.connect(late=True)
-        assert second.positions == [5]
-        second.begin_behind([7])
-        rig.start()
-        numbers = [new(second) for _ in range(4)]
-        assert numbers == [6, 7, 8, 9], "the ring goes on where the first gateway left it"
-        await asyncio.sleep(0)
-        rig.step()
-        await rig.applied_count(2)
-        assert [event.sequence for event in rig.applied] == [8, 9]
-        assert all(map(second.is_mine, rig.applied))
-        assert not second.is_mine(rig.applied[0]._replace(source_sequence=5)), "of the first one"
-        assert not second.is_mine(rig.applied[0]._replace(source=second.source + 1))
-        with pytest.raises(AssertionError, match="would be missing"):
-            second.begin_behind([4])
-
-    asyncio.run(work())
-    assert not rig.failures
-
-
-@pytest.mark.parametrize("begins", [7, 300])
-def test_events_are_passed_over_when_the_gateway_that_died_had_not_read_them(rig, begins):
-    """Its cursor still holds matching back at the last event that it gave back."""
-
-    async def work():
-        first = rig.connect()
-        first.start(asyncio.get_running_loop(), rig.failures.append)
-        for _ in range(400):
-            new(first)
-        first._flush()
-        while run_stages(rig.stages) > 0:
-            pass
-        asyncio.get_running_loop().remove_reader(rig.bell.descriptor)  # it dies
-        first._closed = True
-        second = rig.connect(late=True)
-        assert second.positions == [0]
-        second.begin_behind([begins])
-        rig.start()
-        await rig.applied_count(400 - begins)
-        assert rig.applied[0].sequence == begins + 1
-
-    asyncio.run(work())
-    assert not rig.failures
-
-
-def test_a_full_disk_leaves_what_takes_back(rig):
-    mark = rig.venue.counters.durable
-
-    async def work():
-        bridge = rig.connect()
-        rig.start()
-        new(bridge)
-        mark.state = FULL
-        with pytest.raises(DiskFull):
-            new(bridge)
-        pair = [{"kind": kind, "account": 1} for kind in (CommandKind.CANCEL, CommandKind.NEW)]
-        with pytest.raises(DiskFull):
-            bridge.submit_all(pair)
-        for kind in (CommandKind.CANCEL, CommandKind.MASS_CANCEL, CommandKind.PHASE):
-            bridge.submit(kind=kind, account=1)
-        assert bridge.sequence == 4, "what was refused has no number"
-        mark.state = FAILED
-        with pytest.raises(Stopping):
-            bridge.submit(kind=CommandKind.CANCEL, account=1)
-
-    asyncio.run(work())
