@@ -64,26 +64,11 @@ def check(traders):
     assert bought == sold > 0
 
 
-@pytest.mark.parametrize(
-    ("layout", "victims"),
-    [
-        (
-            "spread",
-            [
-                "journal",
-                "matching",
-                "risk",
-                "ingest",
-                "gateway",
-                "risk",
-                "journal",
-                "ingest",
-                "matching",
-            ],
-        ),
-        ("compact", ["engine", "journal", "gateway", "engine"]),
-    ],
-)
+SPREAD = ["journal", "matching", "risk", "ingest", "gateway", "matching"]
+COMPACT = ["engine", "journal", "gateway", "engine"]
+
+
+@pytest.mark.parametrize(("layout", "victims"), [("spread", SPREAD), ("compact", COMPACT)])
 def test_whoever_is_killed_comes_back_and_so_does_the_machine(durable, layout, victims):
     venue = durable("--layout", layout).wait_ready()
     with crowd(venue.http) as traders:
@@ -101,14 +86,14 @@ def test_whoever_is_killed_comes_back_and_so_does_the_machine(durable, layout, v
         venue.process.wait()
         again = durable("--layout", layout, name=venue.name).wait_ready()
         for trader in traders:
-            trader.address = again.http
+            trader.move(again.http)
         check(traders)
         # And in good order.
         again.process.send_signal(signal.SIGTERM)
         assert again.process.wait(60) == 0, again.process.stderr.read()
         last = durable("--layout", layout, name=venue.name).wait_ready()
         for trader in traders:
-            trader.address = last.http
+            trader.move(last.http)
             trader.place()
         check(traders)
 

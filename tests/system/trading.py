@@ -100,6 +100,11 @@ class Trader(threading.Thread):
             self.hang_up()
             raise
 
+    def move(self, address):
+        """Go on with a venue that has been started again."""
+        self.hang_up()
+        self.address = address
+
     def hang_up(self):
         if self._connection is not None:
             self._connection.close()
