@@ -10,7 +10,10 @@ import signal
 import pytest
 
 from engine.config import DEFAULT_PATH
-from tests.system.commandline import gone, wait_until
+from engine.venue import COUNTERS, segment_name
+from ipc import segment
+from ipc.counters import PROCESSES_MAX, CountersFile
+from tests.system.commandline import gone, run_okimi, wait_until
 from tests.system.trading import crowd
 from tools.sample import take
 
@@ -54,6 +57,19 @@ def replace(venue, name, number=signal.SIGKILL):
     os.kill(pid, number)
     await_successor(venue, name, pid)
     return pid
+
+
+def take_the_place_of(venue, name):
+    """Raise the epoch of an entry, as for a successor: the process, which lives, ends itself."""
+    counters = segment.attach(segment_name(venue.name, COUNTERS))
+    processes = CountersFile(counters.address).processes
+    names = [processes[index].name.get() for index in range(PROCESSES_MAX)]
+    found = processes[names.index(name)]
+    pid = found.pid
+    found.epoch = found.epoch + 1
+    del found, processes
+    counters.close()
+    await_successor(venue, name, pid)
 
 
 def check(traders):
@@ -105,6 +121,9 @@ def test_who_hangs_is_replaced_and_writes_nothing_more(durable):
             stopped = replace(venue, victim, signal.SIGSTOP)
             assert gone(stopped), "it was killed before its successor began"
             assert "it was stopped" in entry(venue, victim).last_error
+        for victim in ("matching", "journal", "gateway"):
+            take_the_place_of(venue, victim)
+            assert "has a successor" in entry(venue, victim).last_error
         for trader in traders:
             trader.end()
         check(traders)
@@ -123,3 +142,23 @@ def test_three_deaths_stop_the_venue_and_it_says_why(durable):
     assert venue.segments() == []
     assert all(map(gone, pids))
     assert durable("--layout", "compact", name=venue.name).wait_ready().status()["ready"]
+
+
+def test_a_journal_that_finds_its_files_damaged_stops_the_venue(durable, tmp_path):
+    venue = durable("--layout", "compact").wait_ready()
+    with crowd(venue.http) as traders:
+        assert wait_until(lambda: len(traders[0].told) > 20)
+        for trader in traders:
+            trader.end()
+    (written,) = (tmp_path / "data" / "journal").glob("*.journal")
+    with open(written, "r+b") as file:
+        file.seek(5 * 4096 + 100)
+        file.write(b"rot")
+    os.kill(entry(venue, "journal").pid, signal.SIGKILL)
+    assert venue.process.wait(60) == 1
+    told = venue.process.stderr.read()
+    assert "JournalRotten" in told
+    assert "okimi journal verify" in told, "what the operator does next"
+    assert venue.segments() == []
+    finished = run_okimi("journal", "verify", str(tmp_path / "data"))
+    assert finished.returncode == 1
