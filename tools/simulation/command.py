@@ -12,6 +12,9 @@ from tools.terminal import emit, json_option, stderr, stdout
 SEEDS_MAX = 10**9
 """More than a processor runs in a year."""
 
+LOGGED_EVERY = 1_000
+"""Seeds from one line of progress to the next, where it goes to a file."""
+
 
 @click.command()
 @click.option("--seeds", type=click.IntRange(1, SEEDS_MAX), default=100, show_default=True)
@@ -53,6 +56,8 @@ def simulate(seeds: int, first: int, commands: int, jobs: int, as_json: bool) ->
                 f"{len(campaign.failures)} failed"
             )
             progress.update(task, advance=1, description=text)
+            if not stderr.is_terminal and campaign.seeds % LOGGED_EVERY == 0:
+                progress.console.print(text, highlight=False)
             if outcome.problem:
                 progress.console.print(
                     f"seed {outcome.seed}, commit {version or 'unknown'}: {outcome.problem}\n"

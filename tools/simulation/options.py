@@ -42,6 +42,7 @@ KINDS: Final = (
 """Faults that the scheduler can choose at any step."""
 
 TORN: Final = "torn_write"
+CRASH_AGAIN: Final = "crash_while_starting"
 BIT_FLIP: Final = "bit_flip"
 DUPLICATE: Final = "duplicate"
 HIDDEN: Final = "delayed_visibility"
@@ -87,6 +88,8 @@ class Options:
     "How often the shadow takes a snapshot when it looks at the journal."
     flips: float
     "How often a bit of the journal is damaged when the venue starts again."
+    crashes_again: float
+    "How often the machine crashes while it starts."
     recycles: float
     "How often a segment of the journal is made of an older one."
 
@@ -113,5 +116,6 @@ def options_of(random: Random, commands: int, faulty: bool = True) -> Options:
         clock_ns=pick((0, 1_000_000, 50_000_000)),
         snapshots=pick((0.0, 0.02, 0.1)),
         flips=pick((0.0, 0.3)) if faulty else 0.0,
+        crashes_again=pick((0.0, 0.2)) if faulty else 0.0,
         recycles=pick((0.0, 0.5)),
     )

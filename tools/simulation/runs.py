@@ -6,6 +6,7 @@ for step, on the same commit.
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import Final
@@ -217,23 +218,35 @@ class Run:
                 self.disk.is_full = False
 
     def _restart(self, crash: bool) -> None:
-        """The whole venue ends, with or without its machine, and is started again."""
-        world, random = self.world, self.random
-        self.journal.kill()
-        term, now_ns = self.journal.mark.term + 1, world.now_ns
+        """The whole venue ends, with or without its machine, and is started again.
+
+        That may take several attempts: the machine can crash while the journal is repaired.
+        """
+        world, random, disk = self.world, self.random, self.disk
+        term, now_ns = self.journal.mark.term, world.now_ns
         told = max(trader.last_dseq for trader in self.traders)
-        if crash:
-            self.faults[faults.TORN] += self.disk.crash() > 0
-        self.disk.is_full = False
-        if random.random() < self.options.flips:
-            self.faults[faults.BIT_FLIP] += try_with_damage(self.disk, random)
-        world.restore()
-        self._lay_out_rings()
-        self._successors.clear()
-        self._asleep.clear()
-        world.now_ns = now_ns
-        dseq = begin_again(world, self.disk, self.shadow.snapshots, term)
-        expect(told <= dseq, f"decision {told} was told to a client, the journal ends with {dseq}")
+        disk.is_full = False
+        while True:
+            self.journal.kill()
+            if crash:
+                self.faults[faults.TORN] += disk.crash() > 0
+            if random.random() < self.options.flips:
+                self.faults[faults.BIT_FLIP] += try_with_damage(disk, random)
+            world.restore()
+            self._lay_out_rings()
+            self._successors.clear()
+            self._asleep.clear()
+            world.now_ns = now_ns
+            term += 1
+            dseq = begin_again(world, disk, self.shadow.snapshots, term)
+            expect(told <= dseq, f"decision {told} was told, the journal ends with {dseq}")
+            if random.random() >= self.options.crashes_again:
+                break
+            disk.dies_in = 1 + random.randrange(6)
+            with suppress(StorageFailed, Interrupted):
+                self.journal.start(disk)
+            crash = True
+            self.faults[faults.CRASH_AGAIN] += 1
         self._start_journal()
         self.shadow.restart()
         tell_barrier(world, term)
