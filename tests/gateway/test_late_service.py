@@ -31,7 +31,8 @@ class Seat:
     """A venue in private memory, a replica that follows it, and whichever gateway sits there."""
 
     def __init__(self, ended_limit):
-        config = load(overrides={"venue.layout": "compact", "venue.tick_ms": 0})
+        settings = {"durability": "memory", "layout": "compact", "tick_ms": 0}
+        config = load(overrides={f"venue.{name}": value for name, value in settings.items()})
         topology = plan(config, clients=(GATEWAY,), cores=[0])
         self.venue = create_private(config, topology)
         self.bell = self.venue.entry(GATEWAY).bell

@@ -82,6 +82,7 @@ def test_a_full_disk_refuses_orders_and_takes_what_takes_risk_back():
         assert client.request("DELETE", "/api/v1/orders?account=1")[1]["canceled"] == 1
         venue.memory.counters.durable.state = OPEN
         assert client.post()[0] == 201
+        client.close()
 
 
 def test_an_order_that_is_not_answered_in_time_can_be_asked_for():
