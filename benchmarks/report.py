@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.books import book_part
+from benchmarks.durabilities import durability_part
 from benchmarks.markdown import priority, spread, table
 from benchmarks.risks import risk_part
 from benchmarks.targets import Target, targets
@@ -42,7 +43,7 @@ def main() -> int:
 
 def collect(data: Path | None) -> tuple[Results, list[str]]:
     """The result of each benchmark by name, and the commands that were run."""
-    chosen = {name: ["bench", name] for name in ("ring", "book", "risk", "engine")}
+    chosen = {name: ["bench", name] for name in ("ring", "book", "risk", "engine", "durability")}
     if data is not None:
         chosen["challenge"] = ["bench", "book", "--data", str(data.resolve())]
     results = {}
@@ -101,6 +102,7 @@ def page(results: Results, commands: list[str], at: datetime) -> str:
     if "challenge" in results:
         parts.append(book_part("Matching alone, the challenge's files", results["challenge"]))
     parts += [risk_part(results["risk"]), engine_part(results["engine"])]
+    parts.append(durability_part(results["durability"]))
     parts.append(costs_part(results["costs"]))
     return "\n\n".join(parts) + "\n"
 

@@ -68,6 +68,11 @@ def nanoseconds(value: float) -> str:
     return duration(round(value))
 
 
+def seconds(value: float) -> str:
+    """A long duration."""
+    return f"{value:.1f} s"
+
+
 def tenths(value: float) -> str:
     """A short duration."""
     return f"{value:.1f} ns"
@@ -80,6 +85,7 @@ def targets(results: dict[str, dict[str, Any]]) -> list[Target]:
         *book_targets(results.get("challenge") or results["book"]),
         *risk_targets(results["risk"]),
         *engine_targets(results["engine"]),
+        *durability_targets(results["durability"]),
     ]
 
 
@@ -168,3 +174,14 @@ def engine_targets(result: dict[str, Any]) -> Iterator[Target]:
     for name, text, most in (("p50", "p50", 500), ("p99", "p99", 4_000), ("p999", "p99.9", 22_000)):
         what = f"the same, {text} that exchange-core publishes (risk and matching in one process)"
         yield at_most(what, most, row.get(name), nanoseconds)
+
+
+def durability_targets(result: dict[str, Any]) -> Iterator[Target]:
+    """What it costs to lose nothing, and to be back."""
+    yield at_least("journal done again, books and events", 10e6, result["replay_cmds_per_s"], rate)
+    place = f"durable answer at {count(result['ack_rate'])}/s, p50, of the bare sync's"
+    yield compared(place, _over(result["ack_p50_us"], result["fsync_p50_us"]))
+    # 2 s, and 0.2 s for each million commands behind the newest snapshot.
+    for millions, found in ((1, result["ready_seconds_1m"]), (10, result["ready_seconds_10m"])):
+        what = f"ready after a failure of the machine, {millions} M commands to do again"
+        yield at_most(what, 2 + 0.2 * millions, found, seconds)

@@ -372,5 +372,21 @@ def bench_engine(repeats: int, layout: str | None, as_json: bool) -> None:
     _bench(lambda: (result, engine.render(result)), as_json)
 
 
+@bench.command("durability")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="On the disk to be measured. [where temporary files are]",
+)
+@layout_option
+@json_option
+def bench_durability(folder: Path | None, layout: str | None, as_json: bool) -> None:
+    """What it costs to lose nothing: durable answers by rate, replay, starts, snapshots, pauses."""
+    from tools.bench import durability
+
+    result = durability.run(stderr, layout, folder)
+    _bench(lambda: (result, durability.render(result)), as_json)
+
+
 if __name__ == "__main__":
     main()
