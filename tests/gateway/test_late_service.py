@@ -32,7 +32,9 @@ class Seat:
 
     def __init__(self, ended_limit):
         settings = {"durability": "memory", "layout": "compact", "tick_ms": 0}
-        config = load(overrides={f"venue.{name}": value for name, value in settings.items()})
+        overrides = {f"venue.{name}": value for name, value in settings.items()}
+        # Some kernels may have to be compiled before the first answer.
+        config = load(overrides=overrides | {"gateway.request_timeout_ms": 60_000})
         topology = plan(config, clients=(GATEWAY,), cores=[0])
         self.venue = create_private(config, topology)
         self.bell = self.venue.entry(GATEWAY).bell
@@ -84,7 +86,7 @@ class Seat:
         """The reply to a request."""
         replies = []
         send(replies.append)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not replies and not self.failures:
                 await asyncio.sleep(0)
                 self.work()
