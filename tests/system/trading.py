@@ -70,7 +70,7 @@ class Trader(threading.Thread):
             "side": self.side,
             "type": "limit",
             "price": f"{45_000 + self.random.randrange(-20, 21)}.00",
-            "quantity": f"0.00{self.random.randrange(10, 30)}",
+            "quantity": f"0.000{self.random.randrange(1, 10)}",
             "client_order_id": name,
         }
 

@@ -96,6 +96,8 @@ class Children:
 
     def send(self, child: Child, number: signal.Signals) -> None:
         """A signal to that very process; nothing happens when it is gone."""
+        if child.pid not in self.living:
+            return
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(child.descriptor, number)
 
