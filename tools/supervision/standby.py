@@ -22,10 +22,11 @@ from engine.durability.datadir import (
 )
 from engine.durability.errors import DurabilityError
 from engine.durability.file_storage import FileStorage
+from engine.durability.noting import Notes
 from engine.durability.pursuit import Pursuit
 from engine.durability.recalling import recall_with
 from engine.durability.recovery import blocks_of, continue_venue
-from engine.topology import GATEWAY, ProcessPlan
+from engine.topology import GATEWAY, JOURNAL, ProcessPlan
 from engine.venue import VenueMemory
 from tools.journal.errors import JournalToolError
 from tools.journal.opening import durable_of
@@ -119,7 +120,8 @@ class Heir(DurableSupervisor):
         pursuit = self.standby.pursuit
         assert pursuit is not None
         try:
-            prepare_folder(self.venue, self.data_dir)
+            entry = self.venue.entry(self.topology.host_of(JOURNAL))
+            prepare_folder(self.venue, self.data_dir, Notes(entry).beat)
             inherit(self.venue, pursuit)
         except DurabilityError as error:
             self.tell(f"the standby's state cannot be used ({error}): recovering from the files")
