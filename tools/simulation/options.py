@@ -53,8 +53,9 @@ EVENT_RINGS: Final = (512, 512, 1024, 2048)
 """At least as large as one slice of events."""
 
 BATCHES: Final = (1, 2, 5, 16, 64, 256)
-FAULT_STEPS: Final = (100, 300, 1_000, 3_000)
-"""Steps from one fault to the next on average."""
+FAULT_STEPS: Final = (0.5, 1.5, 5.0, 15.0)
+"""Steps from one fault to the next on average, for each command that clients will send: a run has
+some twelve steps a command, however long it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Options:
     weights: tuple[int, ...]
     "Of the actors, in turn."
     kinds: tuple[str, ...]
-    fault_steps: int
+    fault_steps: float
     clock_ns: int
     "How far the clock goes in one step at most."
     snapshots: float
@@ -112,7 +113,7 @@ def options_of(random: Random, commands: int, faulty: bool = True) -> Options:
         repeats=pick((0.0, 0.02, 0.1)),
         weights=tuple(random.randrange(1, 21) for _ in range(16)),
         kinds=kinds,
-        fault_steps=pick(FAULT_STEPS),
+        fault_steps=commands * pick(FAULT_STEPS),
         clock_ns=pick((0, 1_000_000, 50_000_000)),
         snapshots=pick((0.0, 0.02, 0.1)),
         flips=pick((0.0, 0.3)) if faulty else 0.0,

@@ -147,6 +147,7 @@ def _outcomes(first: int, count: int, commands: int, jobs: int) -> Iterator[Outc
         yield from map(_run_numbered, wanted)
         return
     run_seed(first, commands)  # compiles here, so that not every process does
+    _worlds.clear()  # their page maps are those of this process
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
         yield from pool.imap_unordered(_run_numbered, wanted, CHUNK)
 
