@@ -24,7 +24,16 @@ def spread(name: str, value: float | None) -> dict[str, float | None]:
     return {name: value, f"{name}_min": value, f"{name}_max": value}
 
 
+COST = {"group": "stages", "ns": 50.0, "ns_min": 49, "ns_max": 51}
+NOISE = {"core": 0, "worst_ns": 5_000, "lost_share": 0.01}
 STAGE = {"count": 1, "p50": 1, "p99": 2, "p999": 3, "max": 4}
+KINDS = {
+    "workload": "mixed",
+    "clock": "TSC",
+    "clock_ns": 10,
+    "clock_step_ns": 5,
+    "kinds": {"cancel": STAGE},
+}
 
 
 def risk_result() -> dict[str, Any]:
@@ -122,13 +131,7 @@ def results() -> dict[str, dict[str, Any]]:
             "worst_plain_cost": 1.2,
             "worst_native_ratio": None,
             "native": {"compiler": None, "absent": "no C++ compiler", "about": "It has no rings"},
-            "commands": {
-                "workload": "mixed",
-                "clock": "TSC",
-                "clock_ns": 10,
-                "clock_step_ns": 5,
-                "kinds": {"cancel": STAGE},
-            },
+            "commands": KINDS,
             "peers": {"plain": 5e6},
             "peer_details": {"plain": peer},
             "peer_scenario": "static",
@@ -151,11 +154,11 @@ def results() -> dict[str, dict[str, Any]]:
             "repeats": 1,
             "realtime": False,
             "noisy": True,
-            "noise_floor": [{"core": 0, "worst_ns": 5_000, "lost_share": 0.01}],
+            "noise_floor": [NOISE],
             "not_included": ["gateways"],
             "host": HOST,
         },
-        "costs": {"match_an_order": {"group": "stages", "ns": 50.0, "ns_min": 49, "ns_max": 51}},
+        "costs": {"match_an_order": COST},
     }
 
 

@@ -5,7 +5,7 @@
 registered memory, ready for compiled code, until the next one is taken.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import google_crc32c
@@ -16,6 +16,7 @@ from engine.durability.format import (
     FORMAT,
     FRAME_ALIGN,
     HEADER_BYTES,
+    PAYLOAD_BYTES_MAX,
     Position,
     after,
     count_records,
@@ -211,6 +212,22 @@ class JournalReader:
                 f"{header.engine_version}, this is {ENGINE_VERSION}: replaying it here could give "
                 "another state; begin from a snapshot after it, or use the program that made it"
             )
+
+
+def joined(frames: Iterable[Frame]) -> Iterator[bytes]:
+    """The payloads of frames, as many at a time as one frame could have.
+
+    A venue with little to do writes a frame for each decision: one by one they would take longer
+    to hand over than to do again.
+    """
+    gathered = bytearray()
+    for frame in frames:
+        if len(gathered) + len(frame.payload) > PAYLOAD_BYTES_MAX:
+            yield bytes(gathered)
+            gathered.clear()
+        gathered += frame.payload
+    if gathered:
+        yield bytes(gathered)
 
 
 def all_segments(storage: Storage) -> list[int]:

@@ -25,7 +25,7 @@ from engine.durability.following import learn_commands, relay_to
 from engine.durability.format import FIRST_DSEQ
 from engine.durability.noting import Notes
 from engine.durability.pursuit import choose_start, find_skip
-from engine.durability.reader import JournalReader
+from engine.durability.reader import JournalReader, joined
 from engine.durability.replica import INGEST, MATCHING, REFERENCE, RISK, Replica
 from engine.durability.republishing import count_same, publish_events
 from engine.durability.snapshot import Progress
@@ -36,7 +36,6 @@ from engine.stage import copy_words
 from engine.topology import JOURNAL, ProcessPlan, order_ring
 from engine.topology import RISK as RISK_STAGE
 from engine.venue import VenueMemory
-from ipc.clock import ticks
 from ipc.ring import Ring, begin_at, claim, publish, resume, slot
 
 WAIT_SECONDS: Final = 0.0005
@@ -140,9 +139,9 @@ def recover_machine(
     start = choose_start(folder, storage, None, None, notes.beat)
     found = start.load_into(replica, skips, notes.beat)
     reader = JournalReader(storage, acknowledged=found.dseq)
-    for frame in reader.frames(found.dseq + 1):
-        notes.apply(replica, frame.payload)
-        replica.term = frame.term
+    for payload in joined(reader.frames(found.dseq + 1)):
+        notes.apply(replica, payload)
+    replica.term = max(replica.term, reader.position.term)
     notes.beat()
     continue_venue(venue, replica, replica.term + 1)
     venue.counters.durable.snapshot_dseq = found.dseq
@@ -279,10 +278,10 @@ class Rebuild:
         while replica.dseq < self._need:
             if self.venue.counters.durable.dseq < self._need:
                 return False
-            self.apply(replica, self._payload, self._need)  # what was left of the last frame
-            for frame in self._reader.poll(self._need):
-                self._payload = bytes(frame.payload)
-                self.apply(replica, self._payload, self._need)
+            self.apply(replica, self._payload, self._need)  # what was left of the last frames
+            for payload in joined(self._reader.poll(self._need)):
+                self._payload = payload
+                self.apply(replica, payload, self._need)
         return True
 
     def _is_short(self) -> bool:
@@ -305,12 +304,12 @@ class Rebuild:
     def _publish_late(self, shard: int) -> bool:
         """Publish what is late as far as there is room; true when all is out."""
         late, ring, topology = self._late[shard], self._events[shard], self.venue.topology
-        now = ticks(self.venue.counters.clock)
+        clock = self.venue.counters.clock
         while late:
             if self._risk:  # it has heard all of them already
                 cursor = self.venue.cursor(topology.event_rings[shard], RISK_STAGE)
                 cursor.position = ring.producer.position
-            count = publish_events(ring, self.replica.out_address, self.replica.lend(late), now)
+            count = publish_events(ring, self.replica.out_address, self.replica.lend(late), clock)
             if count == 0:
                 return False
             del late[: count * MESSAGE_BYTES]
@@ -392,5 +391,5 @@ def warm_up() -> None:
     find_skip(replica.out_address, 0)
     learn_commands(follower, follower.commands, 0, 0)
     count_same(events, replica.out_address, 0)
-    publish_events(events, replica.out_address, 0, 0)
+    publish_events(events, replica.out_address, 0, follower.risk_ports.telemetry.clock)
     replica.free()

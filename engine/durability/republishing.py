@@ -6,6 +6,7 @@ What the ring holds already must be the same; what comes after it is published n
 from engine.messages import MESSAGE_BYTES, CheckpointEvent, Event, EventKind
 from engine.stage import copy_words
 from engine.statehash import fold
+from ipc.clock import Clock, ticks
 from ipc.jit import inlined, kernel
 from ipc.ring import Ring, claim, publish, slot
 
@@ -42,8 +43,9 @@ def count_same(ring: Ring, address: int, count: int) -> int:
 
 
 @kernel
-def publish_events(ring: Ring, address: int, count: int, stamp: int) -> int:
+def publish_events(ring: Ring, address: int, count: int, clock: Clock) -> int:
     """Publish events from an address on as far as there is room; returns how many."""
+    stamp = ticks(clock)
     granted = claim(ring, count)
     first = ring.producer.position
     for index in range(granted):
