@@ -24,6 +24,7 @@ ALL_FAULTS = {
     options.BIT_FLIP,
     options.DUPLICATE,
     options.HIDDEN,
+    options.ARCHIVED,
 }
 
 

@@ -7,8 +7,11 @@ next operation that they fit.
 """
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from random import Random
 from typing import BinaryIO, Final
+
+import zstandard
 
 from engine.durability.errors import StorageFailed, StorageFull, StorageGone
 from engine.durability.format import FRAME_ALIGN, FRAME_BYTES_MAX, HEADER_BYTES
@@ -98,6 +101,7 @@ class SimulatedDisk:
         self.random = random
         self.segment_files: dict[int, File] = {}
         self.side_files: dict[int, File] = {}
+        self._archive: dict[int, bytes] = {}
         self.fails_sync = self.fails_write = 0
         "How many operations from now on fail with StorageFailed."
         self.is_full = False
@@ -164,12 +168,20 @@ class SimulatedDisk:
         del self.segment_files[first_dseq], self.side_files[first_dseq]
 
     def archived(self) -> list[int]:
-        """There is no archive."""
-        return []
+        """First dseqs of the archived segments, ascending."""
+        return sorted(self._archive)
 
     def open_archived(self, first_dseq: int) -> BinaryIO:
-        """There is no archive."""
-        raise StorageGone(f"segment {first_dseq} is not archived")
+        """An archived segment, compressed."""
+        if first_dseq not in self._archive:
+            raise StorageGone(f"segment {first_dseq} is not archived")
+        return BytesIO(self._archive[first_dseq])
+
+    def archive(self, first_dseq: int, size: int) -> None:
+        """Move a sealed segment, of which so many bytes are frames, into the archive."""
+        raw = bytes(self._segment(first_dseq).kept[:size])
+        self._archive[first_dseq] = zstandard.ZstdCompressor(level=1).compress(raw)
+        self.remove(first_dseq)
 
     # --- faults --------------------------------------------------------------------------------
 

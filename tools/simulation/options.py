@@ -46,6 +46,7 @@ CRASH_AGAIN: Final = "crash_while_starting"
 BIT_FLIP: Final = "bit_flip"
 DUPLICATE: Final = "duplicate"
 HIDDEN: Final = "delayed_visibility"
+ARCHIVED: Final = "segment_archived"
 """Faults that come with others, and are counted like them."""
 
 SMALL_RINGS: Final = (8, 16, 32, 64, 256, 1024)

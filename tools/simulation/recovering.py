@@ -84,7 +84,11 @@ def try_with_damage(disk: SimulatedDisk, random: Random) -> bool:
 
     Returns whether there was anything to damage.
     """
-    frames = [(frame.segment, frame.offset, frame.bytes) for frame in JournalReader(disk).frames()]
+    frames = [
+        (frame.segment, frame.offset, frame.bytes)
+        for frame in JournalReader(disk).frames()
+        if frame.segment in disk.segment_files
+    ]
     if len(frames) < 2:
         return False
     # The last frame may be taken for torn while only itself proves that it was durable.

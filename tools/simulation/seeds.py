@@ -100,6 +100,7 @@ def examine(run: Run, twin: bool) -> Any:
     if twin:
         ask_twin(world, decisions, judges.history)
     run.faults[faults.DUPLICATE] += sum(trader.repeats for trader in run.traders)
+    run.faults[faults.ARCHIVED] += run.shadow.archived
     return decisions
 
 

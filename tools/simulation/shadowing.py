@@ -1,5 +1,6 @@
 """The shadow of a simulated venue: it follows the journal, and takes snapshots."""
 
+from itertools import pairwise
 from random import Random
 from typing import Final
 
@@ -20,6 +21,8 @@ class Shadow:
         """One of this world, which has followed nothing."""
         self.copy = Derivation(world)
         self.snapshots: list[Snapshot] = []
+        self.archived = 0
+        "Segments of this run that have gone to the archive."
         self._world = world
         self._disk: SimulatedDisk | None = None
         self._reader: JournalReader | None = None
@@ -28,6 +31,7 @@ class Shadow:
         """A new run: there are no snapshots."""
         self._disk = disk
         self.snapshots = []
+        self.archived = 0
         self.restart()
 
     def restart(self) -> None:
@@ -44,6 +48,7 @@ class Shadow:
         `snapshots`: how often a snapshot is taken after that.
         """
         assert self._reader is not None
+        assert self._disk is not None
         frames = 0
         durable = self._world.durable
         if self._reader.position.next_dseq <= durable:
@@ -51,4 +56,22 @@ class Shadow:
         if frames and random.random() < snapshots:
             self.snapshots.append(self.copy.take_snapshot())
             del self.snapshots[:-KEPT_MAX]
+            if len(self.snapshots) > 1:
+                self.archived += retire(self._disk, self.snapshots[-2].dseq)
         return frames
+
+
+def retire(disk: SimulatedDisk, dseq: int) -> int:
+    """Archive the segments whose decisions are all up to `dseq`; returns how many."""
+    archived = 0
+    for first, following in pairwise(disk.segments()):
+        if following > dseq + 1:
+            break
+        size = 0
+        for frame in JournalReader(disk).frames(first):
+            if frame.segment != first:
+                break
+            size = frame.offset + frame.bytes
+        disk.archive(first, size)
+        archived += 1
+    return archived
