@@ -23,7 +23,7 @@ START_SECONDS_MAX: Final = 300.0
 READY_SECONDS_MAX: Final = 60.0
 """A successor that does not serve by then never will."""
 
-LOOK_SECONDS: Final = 0.005
+LOOK_SECONDS: Final = 0.02
 """Between two looks whether a successor serves: what a pause is measured to."""
 
 SUPERVISOR: Final = "supervisor"
