@@ -27,7 +27,7 @@ from engine.durability.noting import Notes
 from engine.durability.pursuit import choose_start, find_skip
 from engine.durability.reader import JournalReader, joined
 from engine.durability.replica import INGEST, MATCHING, REFERENCE, RISK, Replica
-from engine.durability.republishing import count_same, publish_events
+from engine.durability.republishing import copy_behind, count_same, publish_events
 from engine.durability.snapshot import Progress
 from engine.durability.snapshot_folder import store
 from engine.durability.snapshot_format import Moment
@@ -391,5 +391,6 @@ def warm_up() -> None:
     find_skip(replica.out_address, 0)
     learn_commands(follower, follower.commands, 0, 0)
     count_same(events, replica.out_address, 0)
+    copy_behind(events, 0, replica.out_address, 0)
     publish_events(events, replica.out_address, 0, follower.risk_ports.telemetry.clock)
     replica.free()

@@ -23,6 +23,7 @@ from engine.durability.follower import (
 from engine.durability.following import answer, bytes_until, call_note, copy_out, finish_up, follow
 from engine.durability.format import PAYLOAD_BYTES_MAX
 from engine.durability.history.state import HistoryState, create_history
+from engine.durability.republishing import copy_behind, put_back
 from engine.intake import IngestState
 from engine.limits import EVENT_RING_SLOTS
 from engine.market.commands import link_special
@@ -36,7 +37,7 @@ from ipc.clock import MANUAL, Clock
 from ipc.counters import StageStatistics, read_checkpoint, write_checkpoint
 from ipc.distant import link
 from ipc.record import Array, Record, i64, length
-from ipc.ring import BY_INDEX, Inbox, Ring, begin_at, create_ring, publish, ring_bytes, slot
+from ipc.ring import BY_INDEX, Inbox, Ring, begin_at, create_ring, ring_bytes
 
 REFERENCE: Final = "reference"
 INGEST: Final = "ingest"
@@ -234,15 +235,8 @@ class Replica:
         """Fill an event ring with what risk has not applied yet."""
         pending = PendingEvents(self.blocks[f"{PENDING}.{shard}"].address)
         assert pending.count == count, f"{pending.count} pending events, expected {count}"
-        source, target = memory.find(pending.address, 1), memory.find(events.address, 1)
-        first = pending.slots[0].address - source.start
         events.claims.gate = events.claims.position + count
-        for index in range(count):
-            place = slot(events, events.claims.position + index) - target.start
-            begun = first + index * MESSAGE_BYTES
-            message = source.view[begun : begun + MESSAGE_BYTES]
-            target.view[place : place + MESSAGE_BYTES] = message
-        publish(events, count)
+        put_back(events, pending.slots[0].address, count)
 
     def keep_pending(self) -> None:
         """Bring the blocks up to date for a snapshot: what risk has not applied goes there."""
@@ -250,13 +244,9 @@ class Replica:
             pending = PendingEvents(self.blocks[f"{PENDING}.{shard}"].address)
             cursor = events.readers[RISK_READS]
             count = events.producer.position - cursor.position
-            source, target = memory.find(events.address, 1), memory.find(pending.address, 1)
+            copy_behind(events, cursor.position, pending.slots[0].address, count)
+            target = memory.find(pending.address, 1)
             first = pending.slots[0].address - target.start
-            for index in range(count):
-                place = slot(events, cursor.position + index) - source.start
-                begun = first + index * MESSAGE_BYTES
-                message = source.view[place : place + MESSAGE_BYTES]
-                target.view[begun : begun + MESSAGE_BYTES] = message
             end = first + pending.count * MESSAGE_BYTES
             stale = target.view[first + count * MESSAGE_BYTES : end]
             stale[:] = bytes(len(stale))

@@ -1,6 +1,7 @@
 """Events that are made again for a live ring whose writer is dead: compared, then published.
 
-What the ring holds already must be the same; what comes after it is published now.
+What the ring holds already must be the same; what comes after it is published now. And events that
+are moved between a ring of one's own and other memory.
 """
 
 from engine.messages import MESSAGE_BYTES, CheckpointEvent, Event, EventKind
@@ -56,3 +57,23 @@ def publish_events(ring: Ring, address: int, count: int, clock: Clock) -> int:
         target.stamp_ticks = stamp
     publish(ring, granted)
     return granted
+
+
+@kernel
+def put_back(ring: Ring, address: int, count: int) -> None:
+    """Publish events from an address on in a ring of one's own that has room for them.
+
+    As they are: what they say of when they were published stays.
+    """
+    for index in range(count):
+        target = slot(ring, ring.claims.position + index)
+        copy_words(target, address + index * MESSAGE_BYTES, MESSAGE_BYTES >> 3)
+    publish(ring, count)
+
+
+@kernel
+def copy_behind(ring: Ring, position: int, address: int, count: int) -> None:
+    """Copy so many events behind a position of a ring to an address."""
+    for index in range(count):
+        source = slot(ring, position + index)
+        copy_words(address + index * MESSAGE_BYTES, source, MESSAGE_BYTES >> 3)
