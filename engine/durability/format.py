@@ -7,6 +7,7 @@ Written by `writer`, read by `reader`; docs/journal.md has every byte. Frames ar
 so that a write which is cut off can never touch a sector with data that was acknowledged.
 """
 
+import weakref
 from typing import Any, Final, NamedTuple
 
 import google_crc32c
@@ -146,7 +147,9 @@ class FrameBuffer:
     def __init__(self) -> None:
         """Allocate room for the largest frame."""
         self._region = memory.allocate(FRAME_BYTES_MAX, "frame buffer")
-        self._bytes = np.frombuffer(self._region.view, PAYLOAD_DTYPE)
+        mapping: Any = self._region.view.obj
+        self._bytes = np.frombuffer(mapping, PAYLOAD_DTYPE)
+        weakref.finalize(self, memory.forget, self._region).atexit = False
         self.payload_address = self._region.start + HEADER_BYTES
         "Where the payload goes: decisions one after the other, at most PAYLOAD_BYTES_MAX."
         self.payload = self._region.view[HEADER_BYTES : HEADER_BYTES + PAYLOAD_BYTES_MAX]

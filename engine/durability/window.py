@@ -6,7 +6,7 @@ out of the page cache and none after it. Segments of the archive are decompresse
 
 import weakref
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import zstandard
@@ -36,8 +36,10 @@ class Window:
         "Where the block begins."
         self.view = self._region.view
         "The block as a buffer."
-        self.bytes = np.frombuffer(self._region.view, PAYLOAD_DTYPE)
+        mapping: Any = self._region.view.obj
+        self.bytes = np.frombuffer(mapping, PAYLOAD_DTYPE)
         "The block for checksums."
+        weakref.finalize(self, memory.forget, self._region).atexit = False
         self._source: Source = lambda offset, target: 0
         self._release: Callable[[], object] = lambda: None  # closes what the source reads from
         self._start = 0  # offset in the segment of the block's first byte

@@ -1,5 +1,7 @@
 """What is written is read again: frames, segments, terms, the archive, a journal that grows."""
 
+import gc
+
 import pytest
 import zstandard
 
@@ -28,6 +30,7 @@ from engine.durability.writer import (
     open_journal,
 )
 from engine.messages import Message
+from ipc import memory
 from tests.durability.journals import Pen, decision, decisions, journal, read_all
 from tests.durability.memory_storage import FAILED, FULL, MemoryStorage
 
@@ -374,3 +377,14 @@ def test_a_writer_needs_room_for_a_frame() -> None:
     with pytest.raises(AssertionError, match="at least one frame"):
         JournalWriter(MemoryStorage(FRAME_BYTES_MAX - FRAME_ALIGN), Position(), 1)
     assert continue_journal is not None
+
+
+def test_readers_and_frames_give_their_memory_back() -> None:
+    pen = journal([1, 2, 3])
+    gc.collect()
+    before = len(memory._regions)
+    for _ in range(5):
+        assert len(list(JournalReader(pen.storage).frames())) == 3
+        FrameBuffer()
+    gc.collect()
+    assert len(memory._regions) == before
