@@ -5,6 +5,7 @@ replaced: snapshots are kept in memory, and the journal lies on the simulated di
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from random import Random
 
 from engine.durability.blocks import Block
@@ -126,15 +127,15 @@ class Successor:
         published = {shard: world.rings[name].position for shard, name in shards.items()}
         spare.restart(newest(snapshots, need, published))
         self._rebuild = Rebuild(world.venue, names, spare.replica, JournalReader(disk), need)
-        self._rebuild.put = self._put
-        self._pages = _by_address(world) | _by_address(spare)
-
-    def _put(self, source: Block, target: Block) -> None:
-        assign(self._pages[target.address], self._pages[source.address])
+        self._rebuild.put = partial(_put, _by_address(world) | _by_address(spare))
 
     def step(self) -> bool:
         """Go on as far as possible; true when the stages may act again."""
         return self._rebuild.step()
+
+
+def _put(pages: Mapping[int, Pages], source: Block, target: Block) -> None:
+    assign(pages[target.address], pages[source.address])
 
 
 def _by_address(owner: World | Derivation) -> dict[int, Pages]:

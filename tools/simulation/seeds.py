@@ -4,6 +4,7 @@ A seed is a pure function of its number, of the number of commands and of the so
 one is shown with the command that repeats it.
 """
 
+import gc
 import hashlib
 import multiprocessing
 import subprocess
@@ -51,6 +52,10 @@ class Outcome:
     cpu_seconds: float = 0.0
 
 
+TIDY_EVERY: Final = 16
+"""Seeds from one collection of garbage to the next. An error keeps the frames that it went through,
+and so all of its run; what Python waits for before it looks for such circles is gigabytes here."""
+
 _worlds: dict[tuple[str, int], World] = {}
 
 
@@ -59,6 +64,7 @@ def world_of(options: Options) -> World:
     kind = (options.market, options.shards)
     if kind not in _worlds:
         _worlds[kind] = World(MARKETS[options.market], options.shards)
+        gc.freeze()  # so that collections do not look at it, nor at the compiler, again
     return _worlds[kind]
 
 
@@ -79,6 +85,8 @@ def run_seed(seed: int, commands: int = COMMANDS, twin: bool | None = None) -> O
         outcome.problem = f"{type(error).__name__}: {error}"
         outcome.detail = traceback.format_exc()
         _worlds.clear()  # what it has left may be anything
+    if seed % TIDY_EVERY == 0:
+        gc.collect()
     outcome.cpu_seconds = time.process_time() - began
     return outcome
 
