@@ -22,10 +22,6 @@ WINDOW_BYTES: Final = 1 << 20
 assert WINDOW_BYTES >= 2 * FRAME_BYTES_MAX, "a frame that begins in the window must fit into it"
 assert WINDOW_BYTES % FRAME_ALIGN == 0
 
-_left: Final[list[memory.Region]] = []
-"""Blocks of windows that are gone. Registered memory is not given back by itself, and a process
-that serves for months opens many windows."""
-
 Source = Callable[[int, memoryview], int]
 """Fills the buffer from an offset; returns how many bytes, fewer at the end only."""
 
@@ -34,9 +30,8 @@ class Window:
     """The part of a segment that is in memory now; `open` and `open_archived` choose which."""
 
     def __init__(self) -> None:
-        """Take a block that a window before has left, or a new one."""
-        self._region = _left.pop() if _left else memory.allocate(WINDOW_BYTES, "journal window")
-        weakref.finalize(self, _left.append, self._region)
+        """Allocate the block."""
+        self._region = memory.allocate(WINDOW_BYTES, "journal window")
         self.address = self._region.start
         "Where the block begins."
         self.view = self._region.view
