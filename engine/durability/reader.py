@@ -30,7 +30,10 @@ from engine.durability.window import Window
 
 
 class Frame(NamedTuple):
-    """A frame of which every byte has been checked. Valid until the next one is taken."""
+    """A frame of which every byte has been checked.
+
+    Valid until the next one is taken, as long as its reader is there.
+    """
 
     first_dseq: int
     last_dseq: int

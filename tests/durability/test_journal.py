@@ -60,7 +60,8 @@ def test_frames_say_where_they_are() -> None:
 
 def test_a_payload_is_walked_from_record_to_record() -> None:
     pen = journal([20])
-    frame = next(JournalReader(pen.storage).frames())
+    reader = JournalReader(pen.storage)
+    frame = next(reader.frames())
     address, found = frame.address, []
     while address < frame.address + len(frame.payload):
         found.append(Message(address).sequence)
