@@ -3,6 +3,7 @@
 from typing import Any
 
 from benchmarks.markdown import spread, table
+from tools.bench.durability.report import priority
 from tools.figures import count, size
 
 
@@ -28,8 +29,7 @@ def durability_part(result: dict[str, Any]) -> str:
             "The longest time without an answer to any of six HTTP clients when a process is "
             "killed, ms; `supervisor` is the whole machine:",
             _pauses(result),
-            f"Not included: {'; '.join(result['not_included'])}. Measured at ordinary priority: "
-            "other work on the machine counts.",
+            f"Not included: {'; '.join(result['not_included'])}. {priority(result)}",
         ]
     )
 

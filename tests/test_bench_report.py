@@ -91,6 +91,7 @@ def durability_result() -> dict[str, Any]:
         "ready_seconds_10m": None,
         "pauses": {"compact": {"journal": row}},
         "layout": "compact",
+        "realtime": False,
         "not_included": ["gateways"],
     }
 

@@ -20,6 +20,7 @@ def durability_table(result: dict[str, Any]) -> RenderableType:
         f"{count(result['replay_checked_cmds_per_s'])}/s with ingest and risk.",
         f"A snapshot: {result['snapshot_seconds']} s to store {size(result['snapshot_bytes'])}, "
         f"{result['snapshot_load_seconds']} s to load.",
+        priority(result),
         f"Not included: {'; '.join(result['not_included'])}.",
         versions(result["host"]),
     ]
@@ -53,3 +54,10 @@ def _pauses(result: dict[str, Any]) -> list[RenderableType]:
             table.add_row(kind, *(str(row[name]) for name in names))
         found.append(table)
     return found
+
+
+def priority(result: dict[str, Any]) -> str:
+    """Who waits for whom."""
+    if result["realtime"]:
+        return "Answers: the venue at real-time priority, the driver and all else at ordinary."
+    return "Measured at ordinary priority: other work on the machine counts."
