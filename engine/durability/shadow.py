@@ -86,7 +86,9 @@ class Shadow:
         self.pursuit.on_older = self._keep_again
         self.mark.snapshot_dseq = begun.snapshot.moment.dseq
         self.mark.shadow_dseq = self.pursuit.dseq
-        self.schedule = Schedule(settings.snapshot_minutes, begun.snapshot.moment.dseq)
+        newest = begun.snapshot.moment
+        age_seconds = time.time() - newest.created_unix_ns / 1e9
+        self.schedule = Schedule(settings.snapshot_minutes, newest.dseq, age_seconds)
 
     def turn(self) -> bool:
         """Follow to what is durable now, then a snapshot if it is due; whether anything was new.

@@ -59,14 +59,16 @@ class Taken:
 class Schedule:
     """When the next snapshot is due."""
 
-    def __init__(self, minutes: int, dseq: int) -> None:
+    def __init__(self, minutes: int, dseq: int, age_seconds: float = 0.0) -> None:
         """Every so many minutes, and after RECORDS_MAX decisions; 0: only when the venue stops.
 
-        `dseq`: the decision of the newest snapshot.
+        `dseq`: the decision of the newest snapshot. `age_seconds`: how old that is, so that who is
+        killed more often than a snapshot is due takes one all the same.
         """
         self._seconds = minutes * 60
         self._dseq = dseq
-        self._due_at = time.monotonic() + self._seconds
+        age = min(max(age_seconds, 0.0), self._seconds)  # clocks are set
+        self._due_at = time.monotonic() + self._seconds - age
         self._earliest = 0.0
 
     def is_due(self, dseq: int) -> bool:

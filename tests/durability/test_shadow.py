@@ -240,6 +240,10 @@ def test_a_schedule_looks_at_the_clock_and_counts():
     schedule._earliest = 0.0
     schedule.taken(11)
     assert not schedule.is_due(12)
+    assert Schedule(1, 10, age_seconds=60.0).is_due(11), "a successor does not wait anew"
+    assert Schedule(1, 10, age_seconds=1e9).is_due(11)
+    assert not Schedule(1, 10, age_seconds=50.0).is_due(11)
+    assert not Schedule(1, 10, age_seconds=-1e9).is_due(11), "a snapshot of tomorrow"
     never = Schedule(0, 10)
     assert not never.is_due(10 + RECORDS_MAX)
 
