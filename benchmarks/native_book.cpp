@@ -150,6 +150,7 @@ struct Engine {
         ChangeEvent& event = begin<ChangeEvent>(cause, kind, flags, level_lots);
         event.order_type = OrderType::LIMIT, event.time_in_force = TimeInForce::GTC;
         event.leaves_lots = event.previous_price_ticks = 0;
+        event.trigger_ticks = event.display_lots = 0;
         return event;
     }
 

@@ -28,7 +28,7 @@ from tests.sharded import decoded, sharded_config, stream
 pytestmark = pytest.mark.timeout(600)
 
 SEED, COUNT, INSTRUMENTS = 70, 600, 3
-HASH = 7_477_929_988_729_119_826
+HASH = -1_830_856_952_186_251_371
 """Of the events of bulk(SEED, COUNT, EVERYTHING, INSTRUMENTS)."""
 
 

@@ -82,6 +82,8 @@ class Arena:
         self.ticks = 0
         self.events: list[Event] = []
         self.decisions: list[Decision] = []
+        self._numbers: dict[int, int] = {}
+        "Of decisions by dseq, without WATERMARKs, which have no events."
         self._untaken: deque[Event] = deque()
         "Events that have not been compared."
         self._derived: deque[Event] = deque()
@@ -178,14 +180,19 @@ class Arena:
     def _derive(self, decision: Decision) -> None:
         """The decision follows from its command and from what risk had seen."""
         risk = self.twin
+        if decision.kind == CommandKind.WATERMARK and decision.reason == RejectReason.NONE:
+            return  # an occasion for risk; with one shard ev_wm says the same
         for event in self.events[risk.applied : decision.ev_wm]:
             risk.apply(event)
         assert risk.applied == decision.ev_wm, "a decision from events that nobody has seen"
         command = self.sources[decision.source].popleft()
         assert command.sequence == decision.source_sequence
-        wanted = heard(risk.decide(self.venue.ingest.sequence(command, decision.time_ns)))
+        sequenced = self.venue.ingest.sequence(command, decision.time_ns)
+        # Decisions are numbered with the WATERMARKs between them.
+        wanted = heard(risk.decide(sequenced._replace(sequence=decision.sequence)))
         assert decision == wanted, differences(decision, wanted)
         self.decisions.append(decision)
+        self._numbers[decision.sequence] = len(self.decisions)
         self.ledger.decided(decision)
         self._derived.extend(self.venue.exchange.decide(decision))
 
@@ -206,7 +213,7 @@ class Arena:
             event = self._untaken.popleft()
             wanted = self._derived.popleft()
             assert event == wanted, f"{event} for {wanted}"
-            self.audit.apply([event])
+            self.audit.apply([event._replace(dseq=self._numbers[event.dseq])])
             self.ledger.happened(event)
 
     # --- the end -----------------------------------------------------------------------------
