@@ -66,23 +66,28 @@ def _is_stopped(pid: int) -> bool:
 
 
 def fence(path: Path, name: str) -> Fenced:
-    """Kill whatever of the venue still lives, and return once nobody can write its data any more.
+    """Kill whatever of the venue still lives, and return once none of it can write its data.
 
-    Raises PromoteRefused when a process cannot be ended.
+    That is when the lock is free, or somebody else has it: a standby may take it at once. Raises
+    PromoteRefused when a process cannot be ended.
     """
     began = time.monotonic()
-    killed = []
+    killed: list[int] = []
     deadline = began + FENCE_SECONDS
+    old = holder(path)
     while is_locked(path, LOCK):
-        for each in (holder(path), *_members(name)):
+        # In this order: who takes the lock says so before it has processes of its own.
+        found = _members(name)
+        if holder(path) != old:
+            break
+        for each in (old, *found):
             if each is not None and each.alive and each.pid not in killed:
                 _kill(each)
                 killed.append(each.pid)
         if time.monotonic() > deadline:
-            left = holder(path)
             raise PromoteRefused(
                 f"{path / LOCK} is still held after {FENCE_SECONDS:.0f} s, by process "
-                f"{left.pid if left else 'unknown'} or its children, which were killed: see what "
+                f"{old.pid if old else 'unknown'} or its children, which were killed: see what "
                 "they wait for (`ps -o pid,stat,wchan`); nobody serves now"
             )
         time.sleep(LOOK_SECONDS)
