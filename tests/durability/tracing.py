@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 ATTACH_SECONDS = 30.0
+UNFINISHED = " <unfinished ...>"
+RESUMED = " resumed>"
 
 
 class Tracer:
@@ -29,10 +31,10 @@ class Tracer:
         self._attach(pid, calls, "-y")
 
     def calls(self):
-        """The calls in the log, once the process has ended."""
+        """The calls in the log, each where it has returned, once the process has ended."""
         for process in self.running:
             process.wait(ATTACH_SECONDS)
-        return self.log.read_text().splitlines()
+        return list(whole(self.log.read_text().splitlines()))
 
     def _attach(self, pid, calls, *options):
         command = [self.program, "-f", "-qq", "-o", str(self.log), "-e", f"trace={calls}"]
@@ -50,6 +52,19 @@ class Tracer:
         for process in self.running:
             process.kill()
             process.communicate()
+
+
+def whole(lines):
+    """Lines of a trace; a call that another thread's call has cut in two is one again."""
+    begun = {}
+    for line in lines:
+        thread = line.partition(" ")[0]
+        if line.endswith(UNFINISHED):
+            begun[thread] = line.removesuffix(UNFINISHED)
+        elif RESUMED in line:
+            yield begun.pop(thread) + line.partition(RESUMED)[2]
+        else:
+            yield line
 
 
 def is_traced(pid="self"):
