@@ -19,6 +19,7 @@ from engine.durability.pursuit import EventPursuit, Pursuit
 from engine.durability.snapshot_folder import dseqs
 from engine.durability.snapshot_format import path_of
 from tools.bench.errors import BenchFailed
+from tools.clean import clean
 
 FROM_GENESIS: Final = 0
 STARTING: Final = "tools.bench.durability.starting"
@@ -98,6 +99,7 @@ def _start(folder: Path, name: str, layout: str | None) -> float:
         process.kill()
         process.wait()
         process.stdout.close()
+        clean(venue=name)
     if not line.startswith("ready "):
         raise BenchFailed(f"a venue did not start on {folder}: try okimi journal verify {folder}")
     return seconds
