@@ -109,6 +109,13 @@ class VenueMemory:
         for part in self.segments:
             segment.unlink(part.name)
 
+    def close(self) -> None:
+        """Remove the venue and unmap it, in a process that goes on: nothing of it may be used."""
+        self.remove()
+        for part in self.segments:
+            part.close()
+        self.segments.clear()
+
 
 def create(config: Config, topology: Topology) -> VenueMemory:
     """Make all segments of a venue, owned by this process.

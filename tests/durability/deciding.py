@@ -174,5 +174,5 @@ class Decider:
 
     def end(self):
         """Let go of all memory."""
-        self.venue.remove()
+        self.venue.close()
         memory.forget(self._block)

@@ -90,7 +90,7 @@ class Watched:
         for shadow in self.shadows:
             shadow.close()
         self.recorder.close()
-        self.venue.remove()
+        self.venue.close()
 
     @property
     def snapshots(self):

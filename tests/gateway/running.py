@@ -127,6 +127,7 @@ def running(tables=None, clients=(GATEWAY,), **overrides):
             os.kill(pid, signal.SIGCONT)
         supervisor.stop()
         os.close(supervisor.venue.entry("gateway").bell.descriptor)
+        supervisor.venue.close()
 
 
 def eventually(condition):

@@ -48,7 +48,7 @@ def test_two_thousand_seeds_with_all_faults() -> None:
 def test_a_seed_is_the_same_run_every_time() -> None:
     """In a world that others have used, in one that was just built, and in another process."""
     first = [seeds.run_seed(seed, 60) for seed in range(70, 78)]
-    seeds._worlds.clear()
+    seeds.forget_worlds()
     again = [seeds.run_seed(seed, 60) for seed in range(70, 78)]
     script = "from tools.simulation import seeds; print(seeds.run_seed(77, 60).digest)"
     other = subprocess.run(

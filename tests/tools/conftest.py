@@ -107,7 +107,7 @@ def venue(config: Config) -> Iterator[VenueMemory]:
     try:
         yield made
     finally:
-        made.remove()
+        made.close()
 
 
 @pytest.fixture

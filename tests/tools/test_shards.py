@@ -30,7 +30,7 @@ def venue(config: Config) -> Iterator[VenueMemory]:
     try:
         yield made
     finally:
-        made.remove()
+        made.close()
 
 
 def test_status_tells_of_each_shard(

@@ -81,7 +81,7 @@ def test_while_the_venue_runs_only_what_is_durable_is_in_it(recorder):
             code, taken, _ = okimi("take", recorder.folder.path)
         assert (code, taken["dseq"]) == (0, 120)
     finally:
-        venue.remove()
+        venue.close()
     assert dseqs(recorder.folder.snapshots) == [0, 120]
 
 

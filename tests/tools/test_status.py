@@ -294,7 +294,7 @@ def driven(config: Config, children: Any) -> Iterator[Driver]:
         yield Driver(made)
     finally:
         children.stop_all()
-        made.remove()
+        made.close()
 
 
 @pytest.mark.system

@@ -13,7 +13,6 @@ from engine.durability.format import PAYLOAD_BYTES_MAX
 from engine.durability.reader import Frame, JournalReader
 from engine.durability.replica import Replica
 from engine.durability.storage import Storage
-from engine.intake import IngestState
 from ipc import memory
 from ipc.record import Record
 from tools.simulation.pages import Pages, difference
@@ -55,12 +54,13 @@ class Derivation:
         self.replica = Replica(world.shards, EVENT_SLOTS_MAX, made, history=False)
         for name, block in self.replica.blocks.items():
             if name not in made:
-                self.pages[name] = Pages(memory.find(block.address, block.size))
+                self.pages[name] = world.freeze(memory.find(block.address, block.size))
         self.history = History()
 
     def _copy(self, name: str, part: Record) -> Block:
         block = Block.allocate(type(part), f"derivation.{name}")
-        self.pages[name] = Pages(memory.find(block.address, block.size), self.world.pages[name])
+        region = memory.find(block.address, block.size)
+        self.pages[name] = self.world.freeze(region, self.world.pages[name])
         return block
 
     def restart(self, snapshot: Snapshot | None = None) -> None:
@@ -119,13 +119,8 @@ class Derivation:
         self.replica.apply(payload)
 
     def settle(self) -> None:
-        """Do what a venue at rest has done beyond its last decision.
-
-        Risk has heard of all events, and ingest has looked at the clock.
-        """
+        """Do what a venue at rest has done beyond its last decision: risk has heard of all."""
         self.replica.hear_all()
-        mine, theirs = IngestState(self.replica.blocks["ingest"].address), self.world.venue.ingest
-        mine.time_ns = max(mine.time_ns, theirs.time_ns)
 
     def differs(self, other: "Derivation | World") -> str:
         """Name and offset of the first byte in which another has another state; empty: none."""

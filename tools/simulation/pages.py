@@ -61,6 +61,7 @@ class Pages:
         self.bytes: Any = np.frombuffer(region.view, np.uint8)
         "All bytes of the region."
         self._pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        self._of_another = like is not None
         if like is None:
             self._first = self._save()
         else:
@@ -122,6 +123,13 @@ class Pages:
         if _libc.madvise(self.region.start, self._bytes, mmap.MADV_DONTNEED):
             number = ctypes.get_errno()
             raise OSError(number, f"cannot restore {self.region.name}: {os.strerror(number)}")
+
+    def close(self) -> None:
+        """Let go of all memory but the first contents, and of the files; it is of no use then."""
+        self.restore()
+        os.close(self._pagemap)
+        if not self._of_another:
+            os.close(self._first)
 
     def save(self) -> tuple[Any, bytes]:
         """Numbers and contents of the pages that have changed."""

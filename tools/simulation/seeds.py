@@ -68,6 +68,14 @@ def world_of(options: Options) -> World:
     return _worlds[kind]
 
 
+def forget_worlds() -> None:
+    """Let go of the worlds that this process keeps."""
+    for world in _worlds.values():
+        world.close()
+    _worlds.clear()
+    gc.unfreeze()
+
+
 def run_seed(seed: int, commands: int = COMMANDS, twin: bool | None = None) -> Outcome:
     """Run and judge one seed. `twin`: whether it is asked; None: by the seed's number."""
     began = time.process_time()
@@ -84,7 +92,7 @@ def run_seed(seed: int, commands: int = COMMANDS, twin: bool | None = None) -> O
     except Exception as error:  # whatever it is, it must not happen
         outcome.problem = f"{type(error).__name__}: {error}"
         outcome.detail = traceback.format_exc()
-        _worlds.clear()  # what it has left may be anything
+        forget_worlds()  # what it has left may be anything
     if seed % TIDY_EVERY == 0:
         gc.collect()
     outcome.cpu_seconds = time.process_time() - began
@@ -156,7 +164,7 @@ def _outcomes(first: int, count: int, commands: int, jobs: int) -> Iterator[Outc
         yield from map(_run_numbered, wanted)
         return
     run_seed(first, commands)  # compiles here, so that not every process does
-    _worlds.clear()  # their page maps are those of this process
+    forget_worlds()  # their page maps are those of this process
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
         yield from pool.imap_unordered(_run_numbered, wanted, CHUNK)
 

@@ -177,7 +177,8 @@ class World:
             name: RingView(ring, name, self.topology.ring(name).readers)
             for name, ring in self.venue.rings.items()
         }
-        self.pages = {name: Pages(_region(part)) for name, part in self.parts().items()}
+        self._frozen: list[Pages] = []
+        self.pages = {name: self.freeze(_region(part)) for name, part in self.parts().items()}
         "State of ingest, risk and each shard, and the counters."
         self._kept: dict[Any, Any] = {}
         self._ports = bytes(self._loop_view())
@@ -219,6 +220,11 @@ class World:
         """The last durable decision: of what comes later nobody may be told."""
         return self._counters[self._durable_place]
 
+    def freeze(self, region: memory.Region, like: Pages | None = None) -> Pages:
+        """A region that can go back to what is in it now, or in `like`, until `close`."""
+        self._frozen.append(Pages(region, like))
+        return self._frozen[-1]
+
     def kept(self, make: Callable[["World"], T]) -> T:
         """What `make` makes of this world, made once."""
         if make not in self._kept:
@@ -231,6 +237,13 @@ class World:
         for part in self.pages.values():
             part.restore()
         self._loop_view()[:] = self._ports
+
+    def close(self) -> None:
+        """Let go of memory and files, and of those of what was made of this world."""
+        for each in self._frozen:
+            each.close()
+        self._frozen.clear()
+        self._kept.clear()
 
     def restart_ports(self, stage: int) -> None:
         """What a process keeps for itself about its rings is new when it starts."""

@@ -1,12 +1,12 @@
 """The clients as the torturer sees them: a process, its words, and the record that it keeps."""
 
-import select
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
 from tools.torture.errors import TortureFailed
+from tools.torture.pipes import next_line
 from tools.torture.record import RecordReader
 
 PAUSE_SECONDS_MAX: Final = 60.0
@@ -37,8 +37,7 @@ class CrowdHandle:
         """Have them stop, and wait until none of their requests is under way."""
         self._say("pause")
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], PAUSE_SECONDS_MAX)
-        if not ready or self.process.stdout.readline().strip() != "paused":
+        if next_line(self.process.stdout, PAUSE_SECONDS_MAX) != "paused":
             raise TortureFailed(
                 f"a request of the clients was not answered within {PAUSE_SECONDS_MAX:.0f} s of a "
                 "venue that says that it is ready"

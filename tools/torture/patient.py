@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from typing import Final
 from ipc.errors import IpcError
 from tools.sample import ProcessSample, Sample, VenueNotFound, take
 from tools.torture.errors import TortureFailed
+from tools.torture.pipes import next_line
 
 CONFIG: Final = Path(__file__).parent / "venue.toml"
 
@@ -61,8 +61,7 @@ class Patient:
             text=True,
         )
         assert process.stdout is not None
-        ready, _, _ = select.select([process.stdout], [], [], START_SECONDS_MAX)
-        if not ready or not process.stdout.readline().startswith("ready "):
+        if not next_line(process.stdout, START_SECONDS_MAX).startswith("ready "):
             raise TortureFailed(f"okimi up did not start: see {self._log.name}")
 
     def kill_all(self) -> None:
