@@ -18,7 +18,7 @@ from engine.risk.state import RiskState
 from engine.stage import Telemetry
 from engine.topology import INGEST, RISK, ProcessPlan, order_ring
 from engine.venue import VenueMemory
-from ipc.counters import DEAD, PROCESSES_MAX, RUNNING, STOPPED, ProcessEntry
+from ipc.counters import PROCESSES_MAX, RUNNING, STOPPED, ProcessEntry, note_death, words_of
 from ipc.distant import distant, link
 from ipc.intrinsics import fence, read_monotonic
 from ipc.jit import inlined, kernel
@@ -231,14 +231,9 @@ def serve_stages(
         while found == GO_ON and not asked:
             found = run_loop(loop, TURN_NS)
     except BaseException as error:
-        entry.last_error.set(_shortened(f"{type(error).__name__}: {error}"))
-        entry.state = DEAD
+        note_death(entry, words_of(error))
         raise
     if found == FENCED:  # the entry is its successor's
         return EXIT_FENCED
     entry.state = STOPPED
     return 0
-
-
-def _shortened(text: str) -> str:
-    return text.encode()[:200].decode(errors="ignore")

@@ -21,7 +21,7 @@ from engine.topology import ProcessPlan
 from engine.venue import VenueMemory
 from gateway.http.app import build_app
 from gateway.service import Service
-from ipc.counters import DEAD, ERROR_BYTES, RUNNING, STOPPED, ProcessEntry
+from ipc.counters import RUNNING, STOPPED, ProcessEntry, note_death, words_of
 
 BEAT_SECONDS: Final = 0.05
 """Time between two heartbeats, at which the stop word is looked at."""
@@ -56,19 +56,14 @@ def serve_gateway(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(venue, entry, bound, recall))
     except PortTaken as error:
-        _record(entry, str(error))
+        note_death(entry, str(error))
         print(f"{plan.name}: {error}", file=sys.stderr, flush=True)
         return 1
     except BaseException as error:
-        _record(entry, f"{type(error).__name__}: {error}")
+        note_death(entry, words_of(error))
         raise
     entry.state = STOPPED
     return 0
-
-
-def _record(entry: ProcessEntry, text: str) -> None:
-    entry.last_error.set(text.encode()[:ERROR_BYTES].decode(errors="ignore"))
-    entry.state = DEAD
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -171,6 +171,22 @@ def read_checkpoint(statistics: StageStatistics) -> Checkpoint | None:
     return Checkpoint(sequence, state_hash % (1 << 64))
 
 
+def explain(entry: ProcessEntry, text: str) -> None:
+    """Leave a text in `last_error`, as much of it as there is room for."""
+    entry.last_error.set(text.encode()[:ERROR_BYTES].decode(errors="ignore"))
+
+
+def words_of(error: BaseException) -> str:
+    """An error with its kind, as it stands in process entries and logs."""
+    return f"{type(error).__name__}: {error}"
+
+
+def note_death(entry: ProcessEntry, text: str) -> None:
+    """The process of an entry ends, and why."""
+    explain(entry, text)
+    entry.state = DEAD
+
+
 def process_start_time(pid: int) -> int:
     """Start of `pid` in clock ticks since boot, or 0 when there is no such process."""
     try:

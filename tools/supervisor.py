@@ -17,7 +17,7 @@ from engine.process import serve_stages
 from engine.topology import DRIVER, GATEWAY, ProcessPlan, Topology, plan
 from engine.venue import VenueMemory, create
 from gateway.process import serve_gateway
-from ipc.counters import DEAD, RUNNING, STOPPED, ProcessEntry, begin_life, enlist
+from ipc.counters import DEAD, RUNNING, STOPPED, ProcessEntry, begin_life, enlist, note_death
 from ipc.wait import wake
 from tools.supervision.children import Child, Children, Main, told
 from tools.supervision.policy import NS_PER_SECOND
@@ -161,8 +161,7 @@ class Supervisor:
 
     def _note_death(self, child: Child, entry: ProcessEntry, code: int) -> None:
         if entry.state != DEAD:  # else it has said of what
-            entry.last_error.set(child.doomed or told(code))
-        entry.state = DEAD
+            note_death(entry, child.doomed or told(code))
         self.venue.counters.ready = 0
         if GATEWAY in child.plan.stages:
             self.venue.leave_events(GATEWAY)

@@ -25,13 +25,14 @@ from engine.membership import EXIT_FENCED, EXIT_HOPELESS, EXIT_STORAGE, settle_i
 from engine.topology import JOURNAL, ProcessPlan
 from engine.venue import VenueMemory
 from ipc.counters import (
-    DEAD,
     FAILED,
     FULL,
     OPEN,
     RUNNING,
     STOPPED,
-    ProcessEntry,
+    explain,
+    note_death,
+    words_of,
 )
 
 TURN_NS: Final = 100_000_000
@@ -150,7 +151,7 @@ class _Service:
         """Let gateways refuse new orders while the journal could not take many more."""
         state = FULL if shortage else OPEN
         if self.mark.state != state:
-            self.entry.last_error.set(shortened(shortage))
+            explain(self.entry, shortage)
             self.mark.state = state
 
 
@@ -181,10 +182,10 @@ def serve_journal(venue: VenueMemory, plan: ProcessPlan) -> int:
         service.run(committer)
     except (StorageFailed, JournalError) as error:
         venue.counters.durable.state = FAILED
-        _note_death(service.entry, error)
+        note_death(service.entry, words_of(error))
         return EXIT_STORAGE if isinstance(error, StorageFailed) else EXIT_HOPELESS
     except BaseException as error:
-        _note_death(service.entry, error)
+        note_death(service.entry, words_of(error))
         raise
     finally:
         storage.close()
@@ -192,13 +193,3 @@ def serve_journal(venue: VenueMemory, plan: ProcessPlan) -> int:
         return EXIT_FENCED
     service.entry.state = STOPPED
     return 0
-
-
-def _note_death(entry: ProcessEntry, error: BaseException) -> None:
-    entry.last_error.set(shortened(f"{type(error).__name__}: {error}"))
-    entry.state = DEAD
-
-
-def shortened(text: str) -> str:
-    """As much of a text as a process entry holds."""
-    return text.encode()[:200].decode(errors="ignore")

@@ -15,10 +15,9 @@ from engine.durability.blocks import Block, differences
 from engine.durability.errors import DataDirChanged
 from engine.durability.snapshot_folder import examine
 from engine.reference import InstrumentTerms, ReferenceData
+from engine.topology import RISK
+from engine.venue import REFERENCE
 from ipc.field import Field
-
-REFERENCE: Final = "reference"
-RISK: Final = "risk"
 
 SHOWN_MAX: Final = 8
 """Differences that a message names."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from engine.durability.blocks import Block, clear
-from engine.durability.datadir import DataDir
+from engine.durability.datadir import DataDir, Identity
 from engine.durability.errors import SnapshotMissing
 from engine.durability.format import record_bytes
 from engine.durability.reader import Frame, JournalReader
@@ -99,6 +99,19 @@ def choose_start(
         at_most = min(executed) - 1
 
 
+def moment_of(identity: Identity, replica: Replica) -> Moment:
+    """Where a replica of a venue stands now, for its snapshot."""
+    return Moment(
+        venue=identity.name,
+        shards=identity.shards,
+        event_slots=identity.event_slots,
+        term=replica.term,
+        dseq=replica.dseq,
+        eseqs=tuple(replica.sequences),
+        created_unix_ns=time.time_ns(),
+    )
+
+
 def _frames(reader: JournalReader, begun: int, durable: int | None) -> Iterator[Frame]:
     """Frames with decisions behind `begun`."""
     if durable is None:
@@ -150,7 +163,7 @@ class Pursuit:
             self.replica.free()
             raise
         self.replica.send_events_to(self._sink)
-        self._skips, self._term = set(self.start.skips), moment.term
+        self._skips = set(self.start.skips)
         self._reader = JournalReader(self._storage, moment.dseq)
         self._reader.seek(moment.dseq + 1)
 
@@ -162,16 +175,7 @@ class Pursuit:
     @property
     def moment(self) -> Moment:
         """Where the state stands."""
-        identity = self.folder.identity
-        return Moment(
-            venue=identity.name,
-            shards=identity.shards,
-            event_slots=identity.event_slots,
-            term=self._term,
-            dseq=self.dseq,
-            eseqs=tuple(self.replica.sequences),
-            created_unix_ns=time.time_ns(),
-        )
+        return moment_of(self.folder.identity, self.replica)
 
     def send_events_to(self, sink: Sink | None) -> None:
         """Hand every event from now on to `sink`, while following.
@@ -203,7 +207,7 @@ class Pursuit:
                 return
             assert frame.first_dseq <= self.dseq + 1, "follow: a frame has been left out"
             self.replica.apply(frame.payload, until or 0)
-            self._term = frame.term
+            self.replica.term = frame.term
             yield self.dseq
             if self.dseq < frame.last_dseq:  # the rest of it comes next time
                 self._reader.seek(self.dseq + 1)

@@ -24,18 +24,17 @@ from engine.durability.follower import FINE
 from engine.durability.following import learn_commands, relay_to
 from engine.durability.format import FIRST_DSEQ
 from engine.durability.noting import Notes
-from engine.durability.pursuit import choose_start, find_skip
+from engine.durability.pursuit import choose_start, find_skip, moment_of
 from engine.durability.reader import JournalReader, joined
-from engine.durability.replica import INGEST, MATCHING, REFERENCE, RISK, Replica
+from engine.durability.replica import Replica
 from engine.durability.republishing import copy_behind, count_same, publish_events
 from engine.durability.snapshot import Progress
 from engine.durability.snapshot_folder import store
 from engine.durability.snapshot_format import Moment
 from engine.messages import MESSAGE_BYTES
 from engine.stage import copy_words
-from engine.topology import JOURNAL, ProcessPlan, order_ring
-from engine.topology import RISK as RISK_STAGE
-from engine.venue import VenueMemory
+from engine.topology import INGEST, JOURNAL, MATCHING, RISK, ProcessPlan, order_ring
+from engine.venue import REFERENCE, VenueMemory
 from ipc.ring import Ring, begin_at, claim, publish, resume, slot
 
 WAIT_SECONDS: Final = 0.0005
@@ -62,7 +61,7 @@ def write_genesis(venue: VenueMemory, folder: DataDir, progress: Progress | None
     replica = replica_of(venue, blocks_of(venue))
     replica.create_histories()
     replica.begin(0, [0] * replica.shards)
-    store(folder.snapshots, replica.blocks, moment_of(venue, replica), progress=progress)
+    store(folder.snapshots, replica.blocks, moment_of(folder.identity, replica), progress=progress)
     replica.free()
 
 
@@ -72,19 +71,6 @@ def replica_of(
     """A replica that fits a venue."""
     config = venue.config
     return Replica(config.venue.shards, config.rings.event_slots, blocks, history)
-
-
-def moment_of(venue: VenueMemory, replica: Replica) -> Moment:
-    """Where a replica stands, for its snapshot."""
-    return Moment(
-        venue=venue.config.venue.name,
-        shards=replica.shards,
-        event_slots=venue.config.rings.event_slots,
-        term=replica.term,
-        dseq=replica.dseq,
-        eseqs=tuple(replica.sequences),
-        created_unix_ns=venue.counters.started_unix_ns,
-    )
 
 
 def continue_venue(venue: VenueMemory, replica: Replica, term: int) -> None:
@@ -108,7 +94,7 @@ def continue_venue(venue: VenueMemory, replica: Replica, term: int) -> None:
 
 def send_again(venue: VenueMemory) -> None:
     """Publish risk's last own command unless its order ring has it."""
-    ring, warden = venue.rings[order_ring(RISK_STAGE)], venue.risk.warden
+    ring, warden = venue.rings[order_ring(RISK)], venue.risk.warden
     missing = warden.sent - ring.producer.position
     assert 0 <= missing <= 1, f"risk has sent {warden.sent}, its ring says otherwise"
     if missing == 1:
@@ -206,7 +192,7 @@ class Rebuild:
         """
         self.venue, self.replica = venue, replica
         topology = venue.topology
-        self._ingest, self._risk = INGEST in stages, RISK_STAGE in stages
+        self._ingest, self._risk = INGEST in stages, RISK in stages
         self._shards = [k for k, name in enumerate(topology.shards) if name in stages]
         self._events = [venue.rings[name] for name in topology.event_rings]
         for ring in self._rings_written():
@@ -228,7 +214,7 @@ class Rebuild:
         if self._ingest:
             found.append(rings["commands"])
         if self._risk:
-            found += [rings["decisions"], rings[order_ring(RISK_STAGE)]]
+            found += [rings["decisions"], rings[order_ring(RISK)]]
         return found
 
     def _take(self, shard: int, raw: memoryview) -> None:
@@ -297,7 +283,7 @@ class Rebuild:
             self.replica.hear_all()
             return
         for shard, name in enumerate(self.venue.topology.event_rings):
-            mark = self.venue.cursor(name, RISK_STAGE).position
+            mark = self.venue.cursor(name, RISK).position
             heard = relay_to(self.replica.follower, shard, mark)
             assert heard == 1, "risk had taken events that matching has not made"
 
@@ -307,7 +293,7 @@ class Rebuild:
         clock = self.venue.counters.clock
         while late:
             if self._risk:  # it has heard all of them already
-                cursor = self.venue.cursor(topology.event_rings[shard], RISK_STAGE)
+                cursor = self.venue.cursor(topology.event_rings[shard], RISK)
                 cursor.position = ring.producer.position
             count = publish_events(ring, self.replica.out_address, self.replica.lend(late), clock)
             if count == 0:
@@ -332,9 +318,9 @@ class Rebuild:
             cursor = venue.cursor("decisions", topology.shards[shard])
             cursor.position = cursor.seen = replica.dseq
         if self._risk:
-            venue.cursor("commands", RISK_STAGE).position = sequenced
+            venue.cursor("commands", RISK).position = sequenced
             for shard, name in enumerate(topology.event_rings):
-                venue.cursor(name, RISK_STAGE).position = venue.risk.watermarks[shard]
+                venue.cursor(name, RISK).position = venue.risk.watermarks[shard]
             send_again(venue)
         if self._ingest:
             for source, name in enumerate(topology.order_rings):
@@ -376,6 +362,7 @@ def rebuild_stages(
         time.sleep(WAIT_SECONDS)
     notes.beat()
     replica.free()
+    storage.close()
 
 
 def warm_up() -> None:

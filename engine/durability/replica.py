@@ -32,6 +32,8 @@ from engine.messages import MESSAGE_BYTES
 from engine.process import link_stages
 from engine.reference import ReferenceData
 from engine.risk.state import RiskState
+from engine.topology import INGEST, MATCHING, RISK
+from engine.venue import REFERENCE
 from ipc import memory
 from ipc.clock import MANUAL, Clock
 from ipc.counters import StageStatistics, read_checkpoint, write_checkpoint
@@ -39,10 +41,6 @@ from ipc.distant import link
 from ipc.record import Array, Record, i64, length
 from ipc.ring import BY_INDEX, Inbox, Ring, begin_at, create_ring, ring_bytes
 
-REFERENCE: Final = "reference"
-INGEST: Final = "ingest"
-RISK: Final = "risk"
-MATCHING: Final = "matching"
 HISTORY: Final = "history"
 PENDING: Final = "pending"
 

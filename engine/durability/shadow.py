@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from engine.durability.committing import data_dir_of, shortened
+from engine.durability.committing import data_dir_of
 from engine.durability.datadir import DataDir, attach
 from engine.durability.errors import Diverged, JournalError, SnapshotError, StorageError
 from engine.durability.eventkeeper import keep_events
@@ -25,7 +25,7 @@ from engine.durability.snapshot_job import BLIND, DIFFERS, NICENESS, Schedule, g
 from engine.membership import EXIT_FENCED, settle_in
 from engine.topology import JOURNAL, ProcessPlan
 from engine.venue import VenueMemory
-from ipc.counters import DEAD, RUNNING, STOPPED, read_checkpoint
+from ipc.counters import DEAD, RUNNING, STOPPED, explain, note_death, read_checkpoint, words_of
 
 IDLE_SECONDS: Final = 0.02
 """Between two looks at the durable mark when nothing is new."""
@@ -215,7 +215,7 @@ def serve_shadow(venue: VenueMemory, plan: ProcessPlan) -> int:
                 shadow.finish()
             shadow.close()
         except (Diverged, JournalError, SnapshotError, StorageError) as error:
-            entry.last_error.set(shortened(f"{type(error).__name__}: {error}"))
+            explain(entry, words_of(error))
             mark.shadow_state = DIFFERS if isinstance(error, Diverged) else BLIND
             say(f"{error}. No snapshots are taken any more")
             entry.state = RUNNING
@@ -223,8 +223,7 @@ def serve_shadow(venue: VenueMemory, plan: ProcessPlan) -> int:
                 entry.heartbeat.word.value = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
                 time.sleep(IDLE_SECONDS)
     except BaseException as error:
-        entry.last_error.set(shortened(f"{type(error).__name__}: {error}"))
-        entry.state = DEAD
+        note_death(entry, words_of(error))
         raise
     if entry.epoch != epoch:
         return EXIT_FENCED

@@ -151,13 +151,19 @@ def _put_tick(made: Document, decision: Any, names: Names) -> None:
     made["at_ns"] = decision.at_ns
 
 
-def _put_instrument(made: Document, decision: Any, names: Names) -> None:
-    number = decision.order_id
-    made |= {"instrument": decision.instrument, "symbol": names.symbol(decision.instrument)}
+def put_term(made: Document, message: Any, symbol: bytes, names: Names) -> None:
+    """INSTRUMENT, the command and its event; `symbol` is the one that a LIST gives."""
+    number = message.order_id
+    made |= {"instrument": message.instrument, "symbol": names.symbol(message.instrument)}
     made["term"] = TERM_NAMES.get(number) or word(Listing, number)
-    made["value"] = decision.qty_lots
+    made["value"] = message.qty_lots
     if number == Listing.LIST:
-        made["symbol"] = text(decision.client_order_id)
+        made["symbol"] = text(symbol)
+
+
+def _put_instrument(made: Document, decision: Any, names: Names) -> None:
+    put_term(made, decision, decision.client_order_id, names)
+    if decision.order_id == Listing.LIST:
         made["phase"] = word(Phase, decision.qty_lots)
 
 
@@ -174,17 +180,22 @@ def _put_watermark(made: Document, decision: Any, names: Names) -> None:
     ]
 
 
-def _put_funds(made: Document, decision: Any, names: Names) -> None:
-    made["account"] = decision.account
-    made["funds"] = word(Funds, decision.side)
-    if decision.side == Funds.TRANSFER:
-        made["to_account"] = decision.price_ticks
-    made["asset"] = names.asset(decision.instrument)
-    amount = names.amount(decision.instrument, decision.qty_lots)
+def put_funds(made: Document, message: Any, names: Names) -> None:
+    """FUNDS, the command and its event."""
+    made["account"] = message.account
+    made["funds"] = word(Funds, message.side)
+    if message.side == Funds.TRANSFER:
+        made["to_account"] = message.price_ticks
+    made["asset"] = names.asset(message.instrument)
+    amount = names.amount(message.instrument, message.qty_lots)
     if amount is not None:
         made["amount"] = amount
-    made["units"] = decision.qty_lots
-    made["order_id"] = decision.order_id
+    made["units"] = message.qty_lots
+    made["order_id"] = message.order_id
+
+
+def _put_funds(made: Document, decision: Any, names: Names) -> None:
+    put_funds(made, decision, names)
     made["client_order_id"] = text(decision.client_order_id) or None
 
 

@@ -8,8 +8,6 @@ from typing import Any, Final
 from engine.messages import (
     EventFlag,
     EventKind,
-    Funds,
-    Listing,
     OrderType,
     Phase,
     RejectReason,
@@ -21,13 +19,15 @@ from engine.rules import RULES_BY_NUMBER
 from tools.journal.decisions import (
     Document,
     flags_of,
+    put_funds,
     put_price,
     put_quantity,
+    put_term,
     terms_of,
     word,
 )
 from tools.journal.errors import JournalToolError
-from tools.journal.names import TERM_NAMES, Names, text
+from tools.journal.names import Names, text
 
 _ANSWERS: Final = frozenset((EventKind.ACCEPTED, EventKind.REJECTED, EventKind.CHECKED))
 _MEETINGS: Final = frozenset((EventKind.TRADE, EventKind.PREVENTED))
@@ -60,9 +60,9 @@ def describe_event(event: Any, names: Names) -> Document:
     elif event.kind == EventKind.CHECKPOINT:
         made["state_hash"] = f"{event.state_hash & (1 << 64) - 1:016x}"
     elif event.kind == EventKind.INSTRUMENT:
-        _put_instrument(made, event, names)
+        put_term(made, event, event.symbol, names)
     elif event.kind == EventKind.FUNDED:
-        _put_funds(made, event, names)
+        put_funds(made, event, names)
     elif event.kind == EventKind.RULED:
         _put_rule(made, event, names)
     elif event.kind == EventKind.TOP:
@@ -134,26 +134,6 @@ def _put_phase(made: Document, event: Any, names: Names) -> None:
         made["previous_phase"] = word(Phase, event.previous_phase)
     if event.at_ns:
         made["at_ns"] = event.at_ns
-
-
-def _put_instrument(made: Document, event: Any, names: Names) -> None:
-    number = event.order_id
-    made |= {"instrument": event.instrument, "symbol": names.symbol(event.instrument)}
-    made["term"] = TERM_NAMES.get(number) or word(Listing, number)
-    made["value"] = event.qty_lots
-    if number == Listing.LIST:
-        made["symbol"] = text(event.symbol)
-
-
-def _put_funds(made: Document, event: Any, names: Names) -> None:
-    made |= {"account": event.account, "funds": word(Funds, event.side)}
-    if event.side == Funds.TRANSFER:
-        made["to_account"] = event.price_ticks
-    made["asset"] = names.asset(event.instrument)
-    amount = names.amount(event.instrument, event.qty_lots)
-    if amount is not None:
-        made["amount"] = amount
-    made |= {"units": event.qty_lots, "order_id": event.order_id}
 
 
 def _put_rule(made: Document, event: Any, names: Names) -> None:

@@ -13,11 +13,10 @@ from engine.durability.blocks import Block
 from engine.durability.datadir import DataDir
 from engine.durability.errors import SnapshotError
 from engine.durability.file_storage import FileStorage
-from engine.durability.genesis import REFERENCE
 from engine.durability.reader import Frame, JournalReader
 from engine.durability.snapshot_format import path_of
 from engine.reference import ReferenceData
-from engine.venue import COUNTERS, segment_name
+from engine.venue import COUNTERS, REFERENCE, segment_name
 from ipc.counters import CountersFile
 from ipc.errors import SegmentMissing
 from ipc.record import fingerprint

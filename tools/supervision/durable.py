@@ -19,7 +19,7 @@ from engine.durability.snapshot_job import Schedule, run_snapshot_job
 from engine.sections import Gateway
 from engine.topology import GATEWAY, JOURNAL, SHADOW, ProcessPlan, is_stage
 from gateway.process import PortTaken, bind
-from ipc.counters import DEAD, RUNNING, STARTING
+from ipc.counters import RUNNING, STARTING, note_death
 from tools.supervision.children import Child, Main
 from tools.supervision.control import Control
 from tools.supervision.mains import main_of, recovery_main
@@ -177,8 +177,7 @@ class DurableSupervisor(Supervisor):
         """The end of a process: mourn it, and start what the verdict says."""
         entry = self.venue.entry(child.name)
         death = death_of(child, code, entry)
-        entry.last_error.set(death.text)
-        entry.state = DEAD
+        note_death(entry, death.text)
         if GATEWAY in child.plan.stages:
             self.venue.leave_events(GATEWAY)
         verdict = self.repairs.judge(death)

@@ -13,16 +13,15 @@ from engine.durability.history import Recall
 from engine.durability.noting import Notes
 from engine.durability.recalling import recall_from
 from engine.durability.recovery import blocks_of, recover_machine, write_genesis
-from engine.durability.replica import REFERENCE, RISK
 from engine.durability.shadow import serve_shadow
 from engine.durability.snapshot import Progress
 from engine.membership import EXIT_HOPELESS
 from engine.process import serve_stages
 from engine.successor import Successor
-from engine.topology import GATEWAY, JOURNAL, SHADOW, ProcessPlan
-from engine.venue import VenueMemory
+from engine.topology import GATEWAY, JOURNAL, RISK, SHADOW, ProcessPlan
+from engine.venue import REFERENCE, VenueMemory
 from gateway.process import serve_gateway
-from ipc.counters import DEAD, ERROR_BYTES, ProcessEntry
+from ipc.counters import DEAD, ProcessEntry, note_death, words_of
 from tools.supervision.children import Main
 
 
@@ -99,11 +98,10 @@ def _telling(entry: ProcessEntry, work: Main) -> Main:
         try:
             return work()
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
+            text = words_of(error)
             print(f"okimi: {entry.name.get()}: {text}", file=sys.stderr, flush=True)
             if entry.state != DEAD:
-                entry.last_error.set(text.encode()[: ERROR_BYTES - 1].decode(errors="ignore"))
-                entry.state = DEAD
+                note_death(entry, text)
             hopeless = isinstance(error, DurabilityError)
             return EXIT_HOPELESS if hopeless else 1
 
