@@ -72,7 +72,8 @@ def judge(storage: Storage, position: Position, headers: bytes, acknowledged: in
         copies = storage.read_headers(position.segment)
         _refuse_proven(_copied(copies, position), "its header's copy in the side file", position)
         _refuse_proven(_later_header(storage, position), "a later frame of the segment", position)
-    _refuse_missing(position, later, acknowledged, bool(block.strip(b"\0")))
+    written = len(block.rstrip(b"\0"))
+    _refuse_missing(position, later, acknowledged, written > 0)
     if position.segment not in names:  # nothing, or an archived segment: the next one is new
         return Tail(position._replace(segment=0, offset=0, frames=0), 0, b"")
     word = int.from_bytes(block[:8], "little")
@@ -83,7 +84,7 @@ def judge(storage: Storage, position: Position, headers: bytes, acknowledged: in
             + REMEDY
         )
     is_stale = header is not None and header.first_dseq < position.segment
-    return Tail(position, 0 if is_stale else len(block.rstrip(b"\0")), headers)
+    return Tail(position, 0 if is_stale else written, headers)
 
 
 def repair(storage: Storage, tail: Tail) -> None:
