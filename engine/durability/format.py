@@ -28,6 +28,7 @@ with the same decisions raises it: then older journals are not replayed by mista
 
 MAGIC: Final = int.from_bytes(b"okimi\x00jn", "little")
 """First word of every header. No text and no price of a decision has this value."""
+MAGIC_BYTES: Final = 8
 
 FRAME_ALIGN: Final = 4096
 """Frames begin and end here: the page size, and no device has larger sectors."""

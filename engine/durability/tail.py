@@ -23,6 +23,7 @@ from engine.durability.format import (
     FRAME_BYTES_MAX,
     HEADER_BYTES,
     MAGIC,
+    MAGIC_BYTES,
     Position,
     frame_bytes,
     is_possible,
@@ -76,8 +77,9 @@ def judge(storage: Storage, position: Position, headers: bytes, acknowledged: in
     _refuse_missing(position, later, acknowledged, written > 0)
     if position.segment not in names:  # nothing, or an archived segment: the next one is new
         return Tail(position._replace(segment=0, offset=0, frames=0), 0, b"")
-    word = int.from_bytes(block[:8], "little")
-    if position.frames == 0 and word not in (0, MAGIC):
+    # The very first write of the file may have been cut within the magic.
+    first = block[:MAGIC_BYTES].rstrip(b"\0")
+    if position.frames == 0 and not MAGIC.to_bytes(MAGIC_BYTES, "little").startswith(first):
         raise JournalForeign(
             f"{_file(position)}: does not begin with a frame of okimi. Move the file out of the "
             "journal's folder if it is not part of it. If it is, its first frame is damaged. "

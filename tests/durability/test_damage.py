@@ -111,6 +111,21 @@ def test_a_write_cut_at_any_byte_is_torn_and_costs_only_itself(is_short: bool) -
             assert (after.position, after.torn_bytes) == (start, 0)
 
 
+def test_the_first_write_of_a_journal_may_be_cut_at_any_byte() -> None:
+    """Within its magic, too: nothing was acknowledged."""
+    pen = journal([3], is_idle=False)
+    storage, (name,) = pen.storage, pen.storage.segments()
+    whole = bytes(storage.files[name])
+    storage.copies[name] = bytearray()
+    for offset in range(len(whole.rstrip(b"\0"))):
+        storage.files[name] = bytearray(whole[:offset].ljust(len(whole), b"\0"))
+        tail = tail_of(storage)
+        assert (tail.position.next_dseq, tail.position.offset) == (1, 0), offset
+        assert tail.torn_bytes <= offset
+        continue_journal(storage, tail, term=2)
+        assert not any(storage.files[name])
+
+
 def test_a_cut_is_refused_when_the_last_frame_had_been_acknowledged() -> None:
     """The side file knows frame 1,000, or the caller does."""
     long = long_journal()
