@@ -1,4 +1,4 @@
-"""How Hypothesis draws, and which tests run once.
+"""How Hypothesis draws, and which tests run with bounds checks.
 
 The same examples in every run of the suite, others on demand.
 
@@ -6,37 +6,60 @@ Some examples are constants of the modules that are imported, so one file alone 
 than the whole suite; a test chosen with `-k` from the suite has the same.
 """
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
+
+from tools.bench import native, passes, stand
 
 # No deadlines: an example may compile a kernel, and cores are shared.
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.register_profile("explore", deadline=None, derandomize=False)
 settings.load_profile("suite")  # unless pytest is given --hypothesis-profile
 
-CHECKED = (
+THOROUGH = (
     "test_bounded_work",
+    "test_matching_properties",
+    "test_risk_properties",
+    "test_storm",
+)
+"""How the names of files begin whose tests lead the stages through everything that they do, for
+long: compiled, they run with bounds checks only."""
+
+CHECKED = (
     "test_engine_corners",
     "test_marketdata",
-    "test_matching_properties",
     "test_matching_stage",
     "test_order_terms",
     "test_replica",
-    "test_risk_properties",
     "test_shards",
-    "test_storm",
 )
-"""How the names of files begin whose tests lead the stages through everything that they do: they
-run with bounds checks, too. The others run the same code on less, or no compiled code."""
+"""The same of files that run with bounds checks, too. The others run the same code on less, or no
+compiled code."""
 
 CHECKED_FOLDERS = ("ipc",)
 """Folders whose tests do so, all of them."""
 
 
+@pytest.fixture(scope="module")
+def lazy_pages() -> Iterator[None]:
+    """Passes of the benchmarks get their pages when they touch them.
+
+    What is measured must have them before; short passes that nobody times touch few of many.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (stand, passes, native):
+            patch.setattr(module, "populate", lambda region: True)
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run again with bounds checks."""
+    """Mark the tests that run with bounds checks, or only so."""
     for item in items:
         if item.get_closest_marker("system") or item.get_closest_marker("once"):
             continue
-        if item.path.name.startswith(CHECKED) or item.path.parent.name in CHECKED_FOLDERS:
+        if item.path.name.startswith(THOROUGH):
+            item.add_marker("thorough")
+        elif item.path.name.startswith(CHECKED) or item.path.parent.name in CHECKED_FOLDERS:
             item.add_marker("checked")

@@ -27,6 +27,7 @@ from tools.cli import main
 
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.usefixtures("lazy_pages"),
     pytest.mark.skipif(INTERPRETED, reason="measures compiled code"),
 ]
 TWO_CORES = len(os.sched_getaffinity(0)) > 1

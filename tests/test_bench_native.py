@@ -25,6 +25,7 @@ from tools.bench.workloads import DECISION
 
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.usefixtures("lazy_pages"),
     pytest.mark.skipif(INTERPRETED, reason="compares compiled code"),
 ]
 COUNT = 70_000

@@ -94,8 +94,9 @@ def get_status_code(name):
 
 
 def test_clean_removes_what_a_killed_supervisor_left_and_nothing_else(venues):
-    alive = venues().wait_ready()
-    dead = venues().wait_ready()
+    alive, dead = venues(), venues()
+    for venue in (alive, dead):
+        venue.wait_ready()
     dead.process.kill()
     dead.process.wait()
     assert wait_until(lambda: all(map(gone, dead.pids().values())))
@@ -118,7 +119,9 @@ def test_a_second_venue_of_the_same_name_is_refused(venues):
 
 
 def test_two_venues_of_different_names_run_side_by_side(venues):
-    one, two = venues().wait_ready(), venues().wait_ready()
+    one, two = venues(), venues()
+    for venue in (one, two):
+        venue.wait_ready()
     assert one.http != two.http
     for venue in (one, two):
         assert json.loads(get(venue, "/api/v1/instruments")[1])
