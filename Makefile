@@ -36,12 +36,12 @@ check: $(STAMPS)/check ## Formatting, lint, types, import rules: seconds
 
 test: $(STAMPS)/test ## The whole suite: compiled, with bounds checks, interpreted
 	@echo "== compiling twice, with and without bounds checks: minutes if nothing is in the cache"
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m engine.warmup & checked=$$!; \
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m engine.warmup stages & checked=$$!; \
 	    $(BIN)/python -m engine.warmup && wait $$checked
 	@echo "== tests 1/3: everything but the second part, compiled"
 	$(BIN)/python -m pytest $(BESIDE) -m "not thorough"
 	@echo "== tests 2/3: what leads the stages through all that they do, with bounds checks"
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(BESIDE) -m "thorough or checked"
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(BESIDE) -m thorough
 	@echo "== tests 3/3: tests of kernels, interpreted"
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(BESIDE) -m interpreted
 

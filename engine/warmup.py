@@ -59,14 +59,19 @@ def _fetch_special(helper: subprocess.Popen[bytes] | None) -> None:
     link_special()
 
 
-def warmups(config: Config) -> Iterator[Step]:
-    """Each kernel's name and a call that compiles it, run on a private, empty venue."""
+def stage_warmups() -> Iterator[Step]:
+    """Those of `warmups` that compile the stages, without loops and processes around them."""
     helper = _compile_beside()
     yield "ingest", lambda: link(call_ingest, IngestState, IngestPorts, int)
     yield "matching", lambda: link(call_matching, MatchingState, MatchingPorts, int)
     yield "risk: accounts and events", link_risk
     yield "risk: orders", lambda: link(call_risk, RiskState, RiskPorts, int)
     yield "orders, phases, auctions", lambda: _fetch_special(helper)
+
+
+def warmups(config: Config) -> Iterator[Step]:
+    """Each kernel's name and a call that compiles it, run on a private, empty venue."""
+    yield from stage_warmups()
     is_durable = config.venue.durability == "durable"
     # In the compact layout one process, and so one loop, has all stages.
     config = replace(config, venue=replace(config.venue, layout="compact", durability="memory"))
@@ -87,6 +92,6 @@ def warmups(config: Config) -> Iterator[Step]:
 
 
 if __name__ == "__main__":
-    for name, compile_one in warmups(load()):
+    for name, compile_one in stage_warmups() if sys.argv[1:] == ["stages"] else warmups(load()):
         print(f"compiling {name}", flush=True)
         compile_one()

@@ -20,26 +20,15 @@ settings.load_profile("suite")  # unless pytest is given --hypothesis-profile
 
 THOROUGH = (
     "test_bounded_work",
+    "test_engine_corners",
     "test_matching_properties",
+    "test_matching_stage",
+    "test_order_terms",
     "test_risk_properties",
     "test_storm",
 )
 """How the names of files begin whose tests lead the stages through everything that they do, for
-long: compiled, they run with bounds checks only."""
-
-CHECKED = (
-    "test_engine_corners",
-    "test_marketdata",
-    "test_matching_stage",
-    "test_order_terms",
-    "test_replica",
-    "test_shards",
-)
-"""The same of files that run with bounds checks, too. The others run the same code on less, or no
-compiled code."""
-
-CHECKED_FOLDERS = ("ipc",)
-"""Folders whose tests do so, all of them."""
+long: compiled, they run with bounds checks. All others run the same code without."""
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +44,7 @@ def lazy_pages() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run with bounds checks, or only so."""
+    """Mark the tests that run with bounds checks."""
     for item in items:
-        if item.get_closest_marker("system") or item.get_closest_marker("once"):
-            continue
         if item.path.name.startswith(THOROUGH):
             item.add_marker("thorough")
-        elif item.path.name.startswith(CHECKED) or item.path.parent.name in CHECKED_FOLDERS:
-            item.add_marker("checked")

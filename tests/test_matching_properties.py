@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(600)
 """A failing example is made smaller for up to five minutes before it is shown."""
 
 PATIENT = settings(
-    max_examples=40 if INTERPRETED else 60,
+    max_examples=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
@@ -78,7 +78,7 @@ FOUND = [
 
 @pytest.mark.parametrize(("seed", "habits", "instruments", "middle"), BULKS)
 def test_long_streams_agree(seed: int, habits: Habits, instruments: int, middle: int) -> None:
-    agree(seed, 1_000 if INTERPRETED else 4_000, habits, instruments, middle)
+    agree(seed, 1_000 if INTERPRETED else 3_000, habits, instruments, middle)
 
 
 @pytest.mark.parametrize(("seed", "habits", "instruments"), FOUND)

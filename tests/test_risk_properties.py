@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from ipc.jit import INTERPRETED
 from tests.desk import Stream
 from tests.engines import Engine, engine_for, heard
 from tests.streams import ALL, streams, tight_markets
@@ -14,7 +13,7 @@ pytestmark = pytest.mark.timeout(600)
 """A failing example is made smaller for up to five minutes before it is shown."""
 
 PATIENT = settings(
-    max_examples=40 if INTERPRETED else 50,
+    max_examples=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

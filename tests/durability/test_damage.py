@@ -30,8 +30,6 @@ from tests.durability.journals import (
 )
 from tests.durability.memory_storage import MemoryStorage
 
-pytestmark = pytest.mark.once
-
 FRAMES = 1000
 SECTOR_BYTES = 512
 

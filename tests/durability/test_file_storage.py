@@ -11,8 +11,6 @@ from engine.durability.file_storage import FileStorage, file_name
 from engine.durability.preparing import PREPARED, PREPARED_SIDE, PREPARING, SPARE
 from tests.durability.deciding import wait_until
 
-pytestmark = pytest.mark.once
-
 SEGMENT = 1 << 20
 
 

@@ -10,8 +10,6 @@ from engine.durability.tail import damaged_copies
 from engine.durability.writer import open_journal
 from tests.durability.journals import Pen, decisions, journal, read_all
 
-pytestmark = pytest.mark.once
-
 
 def test_damaged_copies_are_counted_and_the_next_start_renews_them() -> None:
     pen = journal([1, 1, 1])

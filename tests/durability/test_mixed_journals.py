@@ -28,8 +28,6 @@ from tests.durability.journals import (
 )
 from tests.durability.memory_storage import MemoryStorage
 
-pytestmark = pytest.mark.once
-
 # --- lost, mixed up, foreign ---------------------------------------------------------------------
 
 

@@ -20,8 +20,6 @@ from engine.durability.retention import read_manifest, retire, verify_archived
 from engine.durability.writer import open_journal
 from tests.durability.journals import decisions
 
-pytestmark = pytest.mark.once
-
 SEGMENT = 1 << 20
 COUNT = 1500
 """Decisions of a frame: nearly as many as it may hold, so a segment takes five."""

@@ -17,7 +17,7 @@ from tools.run import compile_kernels, supervise
 from tools.sample import take
 from tools.supervisor import StopRequest
 
-pytestmark = [pytest.mark.system, pytest.mark.once, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 
 KILLING = {"ingest": KILLS_INGEST, "risk": KILLS_RISK, "matching": KILLS_MATCHING}
