@@ -12,7 +12,8 @@ SHELL := bash
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 
 # A process for each core runs whole files of tests.
-BESIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --benchmark-disable
+BESIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+    --benchmark-disable
 
 VENV := .venv
 BIN := $(VENV)/bin
