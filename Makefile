@@ -47,7 +47,7 @@ test: $(STAMPS)/test ## The whole suite: compiled, with bounds checks, interpret
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(BESIDE) -m interpreted
 
 # DATA=folder: also the workloads of the public matching engine challenge.
-bench: $(STAMPS)/bench ## Measure here, beside peers, and write benchmarks/RESULTS.md: 15 minutes
+bench: $(STAMPS)/bench ## Measure here, beside peers, and write benchmarks/RESULTS.md: 12 minutes
 	$(BIN)/python -m benchmarks.report $(if $(DATA),--data $(DATA))
 
 run: $(STAMPS)/replay ## Start the venue, replay real market data through it, serve until Ctrl-C
