@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.durability.blocks import Block
-from engine.durability.format import PAYLOAD_BYTES_MAX
-from engine.durability.reader import Frame, JournalReader
+from engine.durability.reader import Frame, JournalReader, joined
 from engine.durability.replica import Replica
 from engine.durability.storage import Storage
 from ipc import memory
@@ -97,26 +96,17 @@ class Derivation:
         Raises Diverged, and what the journal's reader raises.
         """
         dseq = self.replica.dseq
-        self.apply(JournalReader(storage, dseq).frames(dseq + 1))
+        reader = JournalReader(storage, dseq)
+        self.apply(reader, reader.frames(dseq + 1))
 
-    def apply(self, frames: Iterable[Frame]) -> int:
-        """Make again what frames say, in as few pieces as possible; returns how many frames."""
-        payload, count, term = b"", 0, self.replica.term
-        for frame in frames:
-            if len(payload) + len(frame.payload) > PAYLOAD_BYTES_MAX:
-                self._apply(payload)
-                payload = b""
-            payload += frame.payload
-            term = frame.term
-            count += 1
-        if payload:
-            self._apply(payload)
-        self.replica.term = term
-        return count
-
-    def _apply(self, payload: bytes) -> None:
-        self.history.payloads.append(payload)
-        self.replica.apply(payload)
+    def apply(self, reader: JournalReader, frames: Iterable[Frame]) -> bool:
+        """Make again what frames of a reader say; whether there were any."""
+        begun = len(self.history.payloads)
+        for payload in joined(frames):
+            self.history.payloads.append(payload)
+            self.replica.apply(payload)
+        self.replica.term = max(self.replica.term, reader.position.term)
+        return len(self.history.payloads) > begun
 
     def settle(self) -> None:
         """Do what a venue at rest has done beyond its last decision: risk has heard of all."""

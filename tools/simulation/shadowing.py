@@ -42,23 +42,24 @@ class Shadow:
         self._reader = JournalReader(self._disk, dseq)
         self._reader.seek(dseq + 1)
 
-    def turn(self, random: Random, snapshots: float) -> int:
-        """Follow to what is durable; returns how many frames. Raises Diverged.
+    def turn(self, random: Random, snapshots: float) -> None:
+        """Follow to what is durable. Raises Diverged.
 
         `snapshots`: how often a snapshot is taken after that.
         """
         assert self._reader is not None
         assert self._disk is not None
-        frames = 0
         durable = self._world.durable
-        if self._reader.position.next_dseq <= durable:
-            frames = self.copy.apply(self._reader.poll(durable))
-        if frames and random.random() < snapshots:
+        if self._reader.position.next_dseq > durable:
+            return
+        if (
+            self.copy.apply(self._reader, self._reader.poll(durable))
+            and random.random() < snapshots
+        ):
             self.snapshots.append(self.copy.take_snapshot())
             del self.snapshots[:-KEPT_MAX]
             if len(self.snapshots) > 1:
                 self.archived += retire(self._disk, self.snapshots[-2].dseq)
-        return frames
 
 
 def retire(disk: SimulatedDisk, dseq: int) -> int:
