@@ -11,8 +11,6 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tools.bench import native, passes, stand
-
 # No deadlines: an example may compile a kernel, and cores are shared.
 settings.register_profile("suite", deadline=None, derandomize=True, database=None)
 settings.register_profile("explore", deadline=None, derandomize=False)
@@ -37,6 +35,8 @@ def lazy_pages() -> Iterator[None]:
 
     What is measured must have them before; short passes that nobody times touch few of many.
     """
+    from tools.bench import native, passes, stand
+
     with pytest.MonkeyPatch.context() as patch:
         for module in (stand, passes, native):
             patch.setattr(module, "populate", lambda region: True)

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tests.durability.journaling import Journaling
-from tests.durability.tracing import Tracer
+from tests.durability.tracing import tracer as tracer
 
 
 @pytest.fixture
@@ -21,14 +21,6 @@ def journaling(tmp_path):
     yield make
     for each in made:
         each.end()
-
-
-@pytest.fixture
-def tracer(tmp_path):
-    """Makes system calls of processes fail; skips the test where that is not possible."""
-    made = Tracer(tmp_path / "trace")
-    yield made
-    made.end()
 
 
 @pytest.fixture

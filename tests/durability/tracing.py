@@ -54,6 +54,14 @@ class Tracer:
             process.communicate()
 
 
+@pytest.fixture
+def tracer(tmp_path):
+    """Makes system calls of processes fail; skips the test where that is not possible."""
+    made = Tracer(tmp_path / "trace")
+    yield made
+    made.end()
+
+
 def whole(lines):
     """Lines of a trace; a call that another thread's call has cut in two is one again."""
     begun = {}

@@ -45,7 +45,9 @@ def test_two_thousand_seeds_with_all_faults() -> None:
     assert found["failures"] == [], said
     assert (code, found["seeds"]) == (0, 2000)
     assert set(found["faults"]) == ALL_FAULTS
-    assert min(found["faults"].values()) >= 10, found["faults"]
+    rare = found["faults"].pop(options.ARCHIVED)  # few commands fill a segment
+    assert rare >= 10
+    assert min(found["faults"].values()) > 100, found["faults"]
     assert found["decisions"] > 1.2 * COMMANDS * 2000
 
 

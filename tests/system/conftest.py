@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.durability.tracing import tracer as tracer
 from tests.system.commandline import RunningVenue
 
 

@@ -2,19 +2,10 @@
 
 import pytest
 
-from tests.durability.tracing import Tracer
 from tests.system.commandline import wait_until
 from tests.system.trading import crowd
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def tracer(tmp_path):
-    """Makes system calls of processes fail; skips the test where that is not possible."""
-    made = Tracer(tmp_path / "trace")
-    yield made
-    made.end()
 
 
 def test_a_sync_that_fails_stops_the_venue_and_costs_nothing_that_was_told(
